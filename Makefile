@@ -1,0 +1,56 @@
+# Every command of the project. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.ready
+BUF_AGAINST ?= $(shell git describe --tags --abbrev=0 2>/dev/null || git rev-parse --verify --quiet HEAD)
+
+.PHONY: help setup gen lint test ci run demo bench lock clean
+
+help: ## list every target
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
+
+setup: ## make .venv with everything (system libraries by apt when missing and allowed; DEMO_PDF=0 goes on without PDFs)
+	@scripts/setup.sh
+
+$(STAMP): requirements/dev.txt scripts/setup.sh
+	@scripts/setup.sh
+
+gen: $(STAMP) ## generate the stubs in gen/ from protos/
+	$(BIN)/python scripts/gen.py
+
+lint: $(STAMP) ## style, types, directions between packages, protos, generated files
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy $(wildcard morpheus_kit services gateway local tests benchmarks scripts)
+	$(BIN)/lint-imports
+	$(BIN)/buf lint
+	@if [ -n "$(BUF_AGAINST)" ] && git cat-file -e "$(BUF_AGAINST):protos" 2>/dev/null; then \
+		set -x; $(BIN)/buf breaking --against ".git#ref=$(BUF_AGAINST)"; \
+	fi
+	$(BIN)/python scripts/gen.py --check
+
+test: $(STAMP) ## all tests that need only pip and WeasyPrint's system libraries
+	@scripts/setup.sh
+	@scripts/lanes.sh
+
+ci: lint test ## what every change is checked by: lint and test
+
+run: $(STAMP) ## the stack on this machine (MORPHEUS_HOME, MORPHEUS_PORT)
+	@scripts/setup.sh
+	@$(BIN)/python -m local
+
+demo: ## the stack with a sample group of 200 mails (DEMO_EXIT=1 stops after it, DEMO_PDF=0 leaves PDFs out)
+	@scripts/setup.sh
+	@$(BIN)/python -m local --demo
+
+bench: $(STAMP) ## measure throughput, CPU per message and latency; JSON on the standard output
+	@$(BIN)/python -m benchmarks.run
+
+lock: $(STAMP) ## pin requirements/*.txt again, with hashes (LOCK_FLAGS=--upgrade for newer versions)
+	scripts/lock.sh $(LOCK_FLAGS)
+
+clean: ## remove .venv, caches and demo homes (never .morpheus: that is data)
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .morpheus-demo* build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
