@@ -1,0 +1,1 @@
+"""The only HTTP: verifies, translates to gRPC, never decides."""

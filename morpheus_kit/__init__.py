@@ -1,0 +1,1 @@
+"""What every service shares: errors, configuration, RPC, queue. Knows no service."""

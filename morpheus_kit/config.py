@@ -1,0 +1,122 @@
+"""Typed configuration from the environment: prefix `MORPHEUS_`, any `…_FILE` twin reads a file.
+
+Each service subclasses `Settings` in its own `config.py` and documents each field with its unit
+and how to size it; `docs/configuration.md` is made from those. A `MORPHEUS_` name that no service
+knows stops the start: a typo must never be silently ignored.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+PREFIX = "MORPHEUS_"
+
+# Every name that some service knows; a test holds it against the union of all `config.py`.
+KNOWN_NAMES: frozenset[str] = frozenset(
+    {
+        "DEMO_PDF",
+        "DISPATCHER_ADDR",
+        "EMAIL_ROUTE",
+        "GRACE",
+        "HOME",
+        "HOST",
+        "INTAKE_ADDR",
+        "KEYS_FILE",
+        "LEASE",
+        "LOG_LEVEL",
+        "MAX_BODY",
+        "MAX_MESSAGE",
+        "METHODS",
+        "OUTBOX",
+        "OUTCOMES_LIMIT",
+        "PARTITIONS",
+        "PORT",
+        "PROVIDER_TIMEOUT",
+        "PUBLIC_URL",
+        "RECORDS_URL",
+        "REDIS_REPLICAS",
+        "REDIS_URL",
+        "RENDERER_ADDR",
+        "RENDER_TIMEOUT",
+        "RENDER_WORKERS",
+        "RETENTION",
+        "RETRY_DELAYS",
+        "SENDERS",
+        "SLICE",
+        "SMTP_CONNECTIONS",
+        "SMTP_RETURN_PATH",
+        "SMTP_URL",
+        "TEMPLATES_URL",
+        "TEMPLATE_CACHE",
+        "TEST_TIME_SCALE",
+        "TOKEN_SECRET",
+        "TRACKER_ADDR",
+        "UNCERTAIN_AFTER",
+        "UNCERTAIN_EMAIL",
+        "UNCERTAIN_SMS",
+    }
+)
+
+
+class ConfigError(Exception):
+    """The environment is not a valid configuration; the message says what to change."""
+
+
+class Settings(BaseModel):
+    """What every service reads."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level that is logged.")
+
+    service: ClassVar[str] = ""
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Reads the environment. ConfigError when it cannot be used."""
+        values = _values(os.environ if environ is None else environ)
+        wanted: dict[str, Any] = {}
+        for name, text in values.items():
+            if name.lower() in cls.model_fields:
+                wanted[name.lower()] = text
+        try:
+            return cls(**wanted)
+        except ValidationError as exc:
+            lines = [
+                f"{PREFIX}{'.'.join(str(part) for part in error['loc']).upper()}: {error['msg']}"
+                for error in exc.errors()
+            ]
+            raise ConfigError("\n".join(lines)) from exc
+
+
+def _values(environ: Mapping[str, str]) -> dict[str, str]:
+    """Names without prefix, `_FILE` twins read. ConfigError on a name that nobody knows."""
+    values: dict[str, str] = {}
+    for full_name, text in environ.items():
+        if not full_name.startswith(PREFIX):
+            continue
+        name = full_name.removeprefix(PREFIX)
+        if name in KNOWN_NAMES:
+            values[name] = text
+        elif name.endswith("_FILE") and (target := name.removesuffix("_FILE")) in KNOWN_NAMES:
+            try:
+                values[target] = Path(text).read_text().strip()
+            except OSError as exc:
+                msg = f"{full_name}: {exc.strerror}: {text}"
+                raise ConfigError(msg) from exc
+        else:
+            msg = f"{full_name}: no service knows this name; see docs/configuration.md"
+            raise ConfigError(msg)
+    return values
+
+
+def split_list(value: object) -> object:
+    """`a,b` as a list, for list fields (a pydantic `BeforeValidator`)."""
+    if isinstance(value, str):
+        return [item.strip() for item in value.split(",") if item.strip()]
+    return value

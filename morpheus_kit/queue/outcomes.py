@@ -1,0 +1,69 @@
+"""One entry of the `outcomes` stream: records and events of one batch, together.
+
+Fields of an entry, each optional:
+
+- `records`: zstd of the msgpack array `[[GroupRecord…], [MessageRecord…]]`.
+- `events`: one msgpack array of `Event`; scripts put the array's header before the events that
+  callers packed or that they made themselves by `cmsgpack`.
+- `blobs`: one msgpack array of `[reference, company_code, group_id, element]`, written by scripts
+  for messages that ended unrendered; `element` is a pending element (`elements.py`).
+- `group_events`: one msgpack array of `GroupEvent`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+import zstandard
+
+from morpheus_kit.queue.elements import unpack_element
+from morpheus_kit.queue.schema import Event, GroupEvent, GroupRecord, MessageRecord
+
+_LEVEL = 3
+_MAX_BYTES = 256 * 1024 * 1024
+
+_encoder = msgspec.msgpack.Encoder()
+_records = msgspec.msgpack.Decoder(tuple[list[GroupRecord], list[MessageRecord]])
+_events = msgspec.msgpack.Decoder(list[Event])
+_blobs = msgspec.msgpack.Decoder(list[tuple[str, str, str, bytes | str]])
+_group_events = msgspec.msgpack.Decoder(list[GroupEvent])
+
+
+@dataclass(slots=True)
+class Outcome:
+    """A decoded entry."""
+
+    groups: list[GroupRecord] = field(default_factory=list)
+    messages: list[MessageRecord] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    group_events: list[GroupEvent] = field(default_factory=list)
+
+
+def pack_records(messages: Sequence[MessageRecord] = (), groups: Sequence[GroupRecord] = ()) -> bytes:
+    """The `records` field. Empty when there is nothing to record."""
+    if not messages and not groups:
+        return b""
+    return zstandard.ZstdCompressor(level=_LEVEL).compress(_encoder.encode((groups, messages)))
+
+
+def unpack_outcome(fields: Mapping[bytes, bytes]) -> Outcome:
+    """Decodes an entry. ValueError (msgspec's and zstandard's included) when it is not one."""
+    outcome = Outcome()
+    if packed := fields.get(b"records"):
+        try:
+            raw = zstandard.ZstdDecompressor().decompress(packed, max_output_size=_MAX_BYTES)
+        except zstandard.ZstdError as exc:
+            raise ValueError(str(exc)) from exc
+        outcome.groups, outcome.messages = _records.decode(raw)
+    if blobs := fields.get(b"blobs"):
+        for reference, company, group, element in _blobs.decode(blobs):
+            raw_element = element if isinstance(element, bytes) else element.encode()
+            blob = unpack_element(raw_element).blob
+            outcome.messages.append(MessageRecord(reference, company, group, blob))
+    if events := fields.get(b"events"):
+        outcome.events = _events.decode(events)
+    if group_events := fields.get(b"group_events"):
+        outcome.group_events = _group_events.decode(group_events)
+    return outcome

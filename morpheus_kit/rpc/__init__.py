@@ -1,0 +1,1 @@
+"""gRPC servers and clients, and the one mapping between errors and statuses."""

@@ -1,0 +1,1 @@
+"""Sends queued messages: fairly, once, with retries."""

@@ -1,0 +1,1 @@
+"""Accepts groups: validates, and queues durably."""

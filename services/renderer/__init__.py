@@ -1,0 +1,1 @@
+"""Renders subjects, bodies, PDFs and attachments."""

@@ -1,0 +1,1 @@
+"""Records what happened to each message, and answers questions about it."""
