@@ -1,0 +1,1 @@
+"""What the project measures; the method is in `benchmarks/README.md`."""
