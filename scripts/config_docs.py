@@ -6,7 +6,7 @@ import importlib
 import sys
 from pathlib import Path
 
-from pydantic_core import PydanticUndefined
+from pydantic.fields import FieldInfo
 
 from morpheus_kit.config import PREFIX, Settings
 
@@ -36,16 +36,15 @@ def page() -> str:
     parts = [HEAD]
     for service in SERVICES:
         parts.append(f"\n## {service}\n\n| name | default | meaning |\n|---|---|---|\n")
-        for name, field in settings_class(service).model_fields.items():
-            value = (
-                "required"
-                if field.default is PydanticUndefined and not field.default_factory
-                else field.get_default(call_default_factory=True)
-            )
-            shown = ",".join(str(item) for item in value) if isinstance(value, list | tuple) else str(value)
-            description = (field.description or "").replace("\n", " ").replace("|", "\\|")
-            parts.append(f"| `{PREFIX}{name.upper()}` | {f'`{shown}`' if shown else '–'} | {description} |\n")
+        parts += [_row(name, field) for name, field in settings_class(service).model_fields.items()]
     return "".join(parts)
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    value = "required" if field.is_required() else field.get_default(call_default_factory=True)
+    shown = ",".join(str(item) for item in value) if isinstance(value, list | tuple) else str(value)
+    meaning = (field.description or "").replace("\n", " ").replace("|", "\\|")
+    return f"| `{PREFIX}{name.upper()}` | {f'`{shown}`' if shown else '–'} | {meaning} |\n"
 
 
 def main(argv: list[str]) -> int:

@@ -9,7 +9,7 @@ from morpheus_kit.rpc import status
 
 
 def _subclasses(cls: type[errors.MorpheusError]) -> set[type[errors.MorpheusError]]:
-    return {sub for sub in cls.__subclasses__()} | {deep for sub in cls.__subclasses__() for deep in _subclasses(sub)}
+    return set(cls.__subclasses__()) | {deep for sub in cls.__subclasses__() for deep in _subclasses(sub)}
 
 
 def test_table_holds_every_error() -> None:
