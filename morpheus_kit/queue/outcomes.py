@@ -48,6 +48,13 @@ def pack_records(messages: Sequence[MessageRecord] = (), groups: Sequence[GroupR
     return zstandard.ZstdCompressor(level=_LEVEL).compress(_encoder.encode((groups, messages)))
 
 
+def array_header(count: int) -> bytes:
+    """The head of a msgpack array of `count` values that are packed already."""
+    if count < 16:
+        return bytes([0x90 | count])
+    return b"\xdc" + count.to_bytes(2, "big")
+
+
 def unpack_outcome(fields: Mapping[bytes, bytes]) -> Outcome:
     """Decodes an entry. ValueError (msgspec's and zstandard's included) when it is not one."""
     outcome = Outcome()

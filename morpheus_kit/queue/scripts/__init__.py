@@ -1,0 +1,49 @@
+"""The queue of one partition: every step is one Lua script of this folder, atomic and repeatable.
+
+`Queue` is all steps together; the services use those of their part.
+"""
+
+from __future__ import annotations
+
+from morpheus_kit.queue.control_steps import Control, Controlled, ControlSteps, Job, Receipt, TimerResult
+from morpheus_kit.queue.intake_steps import CommitKind, CommitPart, CommitResult, GroupReference, IntakeSteps
+from morpheus_kit.queue.sender_steps import (
+    Claimed,
+    CommitItem,
+    GateAnswer,
+    GateItem,
+    HandBackItem,
+    RecoverItem,
+    SenderSteps,
+    SendResult,
+    Taken,
+    TakenItem,
+    TakeStatus,
+)
+
+__all__ = [
+    "Claimed",
+    "CommitItem",
+    "CommitKind",
+    "CommitPart",
+    "CommitResult",
+    "Control",
+    "Controlled",
+    "GateAnswer",
+    "GateItem",
+    "GroupReference",
+    "HandBackItem",
+    "Job",
+    "Queue",
+    "Receipt",
+    "RecoverItem",
+    "SendResult",
+    "TakeStatus",
+    "Taken",
+    "TakenItem",
+    "TimerResult",
+]
+
+
+class Queue(IntakeSteps, SenderSteps, ControlSteps):
+    """All steps of one partition."""
