@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
+from asyncio.subprocess import DEVNULL, STDOUT, Process
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -69,26 +69,40 @@ class Child:
     async def start(self, tasks: asyncio.TaskGroup) -> None:
         parent = os.getpid()
         self._started = time.monotonic()
-        self._process = await asyncio.create_subprocess_exec(
-            *self.program.command,
-            stdin=DEVNULL,
-            stdout=PIPE,
-            stderr=STDOUT,
-            env=self._env,
-            process_group=0,
-            # Nothing but two system calls, from the main thread; the death signal is bound to it.
-            preexec_fn=lambda: _die_with(parent),
-        )
-        self._output = tasks.create_task(self._pump(self._process))
+        # A pipe of our own: asyncio's would hold `wait` up until the child's own children have closed it too.
+        source, sink = os.pipe()
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *self.program.command,
+                stdin=DEVNULL,
+                stdout=sink,
+                stderr=STDOUT,
+                env=self._env,
+                process_group=0,
+                # Nothing but two system calls, from the main thread; the death signal is bound to it.
+                preexec_fn=lambda: _die_with(parent),
+            )
+        finally:
+            os.close(sink)
+        self._output = tasks.create_task(self._pump(source))
         if self._stopping.is_set():
             self._kill_group(signal.SIGKILL)
 
-    async def _pump(self, process: Process) -> None:
+    async def _pump(self, source: int) -> None:
         """Whole lines under the child's name; a line without end is cut at 64 KiB."""
-        if process.stdout is None:
-            return
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader()
+        transport, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(source, "rb", 0)
+        )
+        try:
+            await self._forward(reader)
+        finally:
+            transport.close()
+
+    async def _forward(self, reader: asyncio.StreamReader) -> None:
         rest = b""
-        while chunk := await process.stdout.read(65536):
+        while chunk := await reader.read(65536):
             *lines, rest = (rest + chunk).split(b"\n")
             if len(rest) > 65536:
                 lines, rest = [*lines, rest], b""
