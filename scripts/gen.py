@@ -7,8 +7,10 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from importlib.resources import files
 from pathlib import Path
+
+import grpc_tools
+from google.rpc import status_pb2
 
 ROOT = Path(__file__).resolve().parent.parent
 PROTOS = ROOT / "protos"
@@ -18,15 +20,17 @@ GEN = ROOT / "gen"
 def generate(out: Path) -> None:
     sources = sorted(str(path.relative_to(PROTOS)) for path in PROTOS.rglob("*.proto"))
     scripts = Path(sysconfig.get_path("scripts"))
-    google = Path(str(files("google.rpc"))).parent.parent
-    bundled = Path(str(files("grpc_tools"))) / "_proto"
+    google = Path(status_pb2.__file__).parents[2]
+    bundled = Path(grpc_tools.__file__).parent / "_proto"
     command = [
         *(sys.executable, "-m", "grpc_tools.protoc"),
         *(f"-I{path}" for path in (PROTOS, google, bundled)),
         *(f"--plugin=protoc-gen-{name}={scripts / f'protoc-gen-{name}'}" for name in ("mypy", "mypy_grpc")),
         *(f"--{kind}={out}" for kind in ("python_out", "grpc_python_out", "mypy_out", "mypy_grpc_out")),
     ]
-    subprocess.run([*command, *sources], check=True, cwd=PROTOS)
+    done = subprocess.run([*command, *sources], check=False, cwd=PROTOS, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stderr)
 
 
 def tree(root: Path) -> set[Path]:
