@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import cast
+
+import grpc
 import pytest
 
 from morpheus_kit import errors
@@ -38,7 +41,7 @@ def test_status_carries_error_whole(cls: type[errors.MorpheusError]) -> None:
         def trailing_metadata(self) -> object:
             return sent.trailing_metadata
 
-    got = status.from_rpc_error(Call())  # type: ignore[arg-type]  stands for grpc's error of a call
+    got = status.from_rpc_error(cast("grpc.RpcError", Call()))
     assert type(got) is cls
     assert (got.message, got.violations, got.retry_after) == ("words", raised.violations, 1.5)
 
