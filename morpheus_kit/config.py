@@ -42,6 +42,7 @@ KNOWN_NAMES: frozenset[str] = frozenset(
         "REDIS_REPLICAS",
         "REDIS_URL",
         "RENDERER_ADDR",
+        "RENDER_MEMORY",
         "RENDER_TIMEOUT",
         "RENDER_WORKERS",
         "RETENTION",

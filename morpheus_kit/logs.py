@@ -29,7 +29,7 @@ def configure(service: str, level: str = "info") -> None:
 
 def get_logger(name: str) -> Any:
     """A logger for a module."""
-    return structlog.get_logger(logger=name)
+    return structlog.get_logger(module=name)
 
 
 def mask(address: str) -> str:

@@ -1,0 +1,26 @@
+"""Wires the renderer together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from morpheus_kit.blobs import open_store
+from morpheus_kit.lifecycle import Unit
+from morpheus_kit.rpc.server import RpcServer
+from services.renderer.catalog import Catalog
+from services.renderer.config import Config
+from services.renderer.pool import PoolLimits, WorkerPool
+from services.renderer.service import RendererService
+from services.renderer.shared_cache import OwnedCache
+from services.renderer.slices import SliceRunner
+
+
+def build(config: Config) -> Unit:
+    """The service as its parts: workers first, then the server that needs them."""
+    cache = OwnedCache.create(Path(config.template_cache) if config.template_cache else None)
+    store = open_store(config.store_url)
+    limits = PoolLimits(config.worker_count, config.render_timeout, config.render_memory, config.max_message)
+    pool = WorkerPool(cache, limits)
+    catalog = Catalog(store, cache, pool)
+    service = RendererService(catalog, SliceRunner(pool, store, config.max_message))
+    return Unit(config.service, [pool, RpcServer(config.renderer_addr, service.register)], grace_seconds=config.grace)

@@ -1,0 +1,113 @@
+"""The sandbox that templates run in: what they may do, what a missing variable does, where templates come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, ClassVar
+
+from jinja2 import BaseLoader, BytecodeCache, ChainableUndefined, Environment, TemplateNotFound, Undefined
+from jinja2.exceptions import SecurityError, TemplateSyntaxError, UndefinedError
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import missing
+
+from services.renderer.failures import MissingVariableError
+from services.renderer.shared_cache import SharedCache
+
+LONGEST_REPEAT = 1_000_000
+LARGEST_POWER = 10_000
+
+
+class StrictVariable(Undefined):
+    """A missing variable that fails the message when it is printed or looked into, and else is empty."""
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        hint: str | None = None,
+        obj: Any = missing,
+        name: str | None = None,
+        exc: type[Exception] = UndefinedError,
+    ) -> None:
+        super().__init__(hint, obj, name, exc)  # type: ignore[arg-type]  # any exception will do
+        if exc is UndefinedError:
+            self._undefined_exception = partial(MissingVariableError, variable=str(name))  # type: ignore[assignment]
+
+    def __str__(self) -> str:
+        raise self._undefined_exception(self._undefined_message)
+
+    __repr__ = __str__
+
+
+class EmptyVariable(ChainableUndefined):
+    """A missing variable that is empty wherever it stands, and so is all that is read from it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return ""
+
+
+class Sandbox(ImmutableSandboxedEnvironment):
+    """Templates see data and pure filters: no private attribute, nothing that changes what messages share."""
+
+    intercepted_binops: frozenset[str] = frozenset({"*", "**"})
+    removed_globals: ClassVar[tuple[str, ...]] = ("lipsum",)
+
+    def __init__(self, *, html: bool, strict: bool, loader: BaseLoader, bytecode: BytecodeCache | None) -> None:
+        """`html` escapes what is printed; `strict` is what `missing_variables: error` asks for."""
+        super().__init__(
+            autoescape=html,
+            undefined=StrictVariable if strict else EmptyVariable,
+            loader=loader,
+            bytecode_cache=bytecode,
+            auto_reload=False,
+            finalize=_nil_is_empty,
+        )
+        for name in self.removed_globals:
+            self.globals.pop(name, None)
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """`order.items` is the posted key `items` where there is one: data comes before a map's methods."""
+        if obj.__class__ is dict:
+            try:
+                return obj[attribute]
+            except KeyError:
+                pass
+        return super().getattr(obj, attribute)
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """Refuses what would fill memory or hold a CPU for one expression."""
+        if operator == "**":
+            if abs(right) > LARGEST_POWER or abs(left) > LARGEST_POWER:
+                raise SecurityError(f"powers beyond {LARGEST_POWER}")
+        else:
+            for sequence, times in ((left, right), (right, left)):
+                if isinstance(sequence, (str, list, tuple, bytes)) and len(sequence) * times > LONGEST_REPEAT:
+                    raise SecurityError(f"repeats longer than {LONGEST_REPEAT}")
+        return super().call_binop(context, operator, left, right)
+
+
+def _nil_is_empty(value: Any) -> Any:
+    return "" if value is None else value
+
+
+class PinnedLoader(BaseLoader):
+    """Loads each path in the version that its group is pinned to, and no other path."""
+
+    def __init__(self, cache: SharedCache, versions: Mapping[str, str]) -> None:
+        self._cache = cache
+        self._versions = versions
+
+    def get_source(self, environment: Environment, template: str) -> tuple[str, str, None]:  # noqa: ARG002  Jinja2's
+        version = self._versions.get(template)
+        if version is None:
+            raise TemplateNotFound(template)
+        try:
+            return self._cache.read(version).decode(), version, None
+        except FileNotFoundError as exc:
+            raise TemplateNotFound(template) from exc
+        except UnicodeDecodeError as exc:
+            raise TemplateSyntaxError("the file is not UTF-8 text", 1, template, version) from exc

@@ -1,0 +1,209 @@
+"""Long-lived worker processes: started, watched, killed past their deadline and replaced alone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from morpheus_kit import logs
+from morpheus_kit.errors import UnavailableError
+from services.renderer import frames
+from services.renderer.frames import Frame, Progress
+from services.renderer.shared_cache import OwnedCache
+
+log = logs.get_logger(__name__)
+
+START_SECONDS = 30.0
+STOP_SECONDS = 2.0
+PIPE_BUFFER = 2 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLimits:
+    """`timeout`: seconds a message may take; `memory`: bytes of a worker; `message`: bytes of a message."""
+
+    workers: int
+    timeout: float
+    memory: int
+    message: int
+
+
+class WorkerDiedError(Exception):
+    """A worker ended in the middle of an order; `position` is the message that it was at."""
+
+    def __init__(self, position: int, *, timed_out: bool) -> None:
+        self.position = position
+        self.timed_out = timed_out
+        super().__init__(f"worker died at message {position}, timed out: {timed_out}")
+
+
+class Watch:
+    """Kills a process that shows no progress for `timeout` seconds while somebody waits for it."""
+
+    def __init__(self, process: asyncio.subprocess.Process, progress: Progress, timeout: float) -> None:
+        self._process = process
+        self._progress = progress
+        self._timeout = timeout
+        self._timer: asyncio.TimerHandle | None = None
+        self._seen = (0, 0)
+        self._since = 0.0
+        self.expired = False
+
+    def __enter__(self) -> None:
+        self._seen = self._progress.read()
+        self._since = asyncio.get_running_loop().time()
+        self._arm()
+
+    def __exit__(self, *_: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _arm(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._timeout / 4, self._look)
+
+    def _look(self) -> None:
+        now, seen = asyncio.get_running_loop().time(), self._progress.read()
+        if seen != self._seen:
+            self._seen, self._since = seen, now
+        elif now - self._since >= (START_SECONDS if seen[0] == frames.LOADING else self._timeout):
+            self.expired = True
+            kill(self._process)
+            return
+        self._arm()
+
+
+class Worker:
+    """One worker process, seen from the front. `busy` is true from an order to its DONE."""
+
+    def __init__(self, process: asyncio.subprocess.Process, progress: Progress, timeout: float) -> None:
+        self._process = process
+        self._progress = progress
+        self._watch = Watch(process, progress, timeout)
+        self.busy = False
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.returncode is None
+
+    async def order(self, frame: Frame) -> None:
+        """Hands over work; read its answers until DONE."""
+        self.busy = True
+        self._progress.begin(-1)
+        await self.send(frame)
+
+    async def send(self, frame: Frame) -> None:
+        assert self._process.stdin is not None  # noqa: S101  made with a pipe
+        try:
+            with self._watch:
+                self._process.stdin.write(frames.pack(frame))
+                await self._process.stdin.drain()
+        except (BrokenPipeError, ConnectionResetError) as exc:
+            raise self._died() from exc
+
+    async def receive(self) -> Frame:
+        """The next frame. WorkerDiedError when there will be none."""
+        assert self._process.stdout is not None  # noqa: S101  made with a pipe
+        try:
+            with self._watch:
+                frame = await frames.read_async(self._process.stdout)
+        except (EOFError, ConnectionResetError) as exc:
+            raise self._died() from exc
+        if frame.kind == frames.DONE:
+            self.busy = False
+        return frame
+
+    async def stop(self) -> None:
+        """Closes its input and sees it end."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            async with asyncio.timeout(0 if self.busy else STOP_SECONDS):
+                await self._process.wait()
+        except TimeoutError:
+            kill(self._process)
+            await self._process.wait()
+
+    def _died(self) -> WorkerDiedError:
+        return WorkerDiedError(self._progress.read()[0], timed_out=self._watch.expired)
+
+
+class WorkerPool:
+    """A part of the renderer: as many workers as configured, each used by one order at a time."""
+
+    def __init__(self, cache: OwnedCache, limits: PoolLimits) -> None:
+        self._cache = cache
+        self._limits = limits
+        self._slots: asyncio.LifoQueue[Worker | None] = asyncio.LifoQueue()
+        self._started = 0
+
+    async def start(self) -> None:
+        """Returns when every worker has loaded what it needs."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._spawn()) for _ in range(self._limits.workers)]
+        for task in tasks:
+            self._slots.put_nowait(task.result())
+
+    async def stop(self) -> None:
+        """Ends the workers that are idle, kills the others, removes the shared folder."""
+        async with asyncio.TaskGroup() as group:
+            while not self._slots.empty():
+                worker = self._slots.get_nowait()
+                if worker is not None:
+                    group.create_task(worker.stop())
+        self._cache.remove()
+
+    @contextlib.asynccontextmanager
+    async def worker(self) -> AsyncIterator[Worker]:
+        """A worker that nobody else uses; one that is left in the middle of an order is replaced."""
+        worker = await self._slots.get()
+        try:
+            if worker is None or not worker.alive:
+                worker = None  # the slot stays free when no worker can be started
+                worker = await self._spawn()
+            yield worker
+        finally:
+            if worker is not None and (worker.busy or not worker.alive):
+                with contextlib.suppress(ProcessLookupError):
+                    log.warning("render_worker_replaced", pid=worker.pid)
+                    os.kill(worker.pid, 9)
+                worker = None
+            self._slots.put_nowait(worker)
+
+    async def _spawn(self) -> Worker:
+        self._started += 1
+        path = self._cache.folder / f"progress-{self._started}"
+        progress = Progress.create(path)
+        arguments = [self._cache.folder, path, self._limits.message, self._limits.memory, os.getpid()]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "services.renderer.worker"),
+            *map(str, arguments),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=PIPE_BUFFER,
+        )
+        worker = Worker(process, progress, self._limits.timeout)
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                assert process.stdout is not None  # noqa: S101  made with a pipe
+                await frames.read_async(process.stdout)
+        except (TimeoutError, EOFError) as exc:
+            kill(process)
+            raise UnavailableError("No render worker can be started.") from exc
+        finally:
+            path.unlink(missing_ok=True)
+        return worker
+
+
+def kill(process: asyncio.subprocess.Process) -> None:
+    """At once; nothing when it has ended already."""
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()

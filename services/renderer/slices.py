@@ -1,0 +1,119 @@
+"""Runs slices on workers: passes chunks on, serves files, and retries what a dying worker has left."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+import msgspec
+from morpheus.renderer.v1 import renderer_pb2
+
+from morpheus_kit import logs
+from morpheus_kit.blobs import TemplateStore
+from morpheus_kit.errors import InvalidInputError, NotFoundError, TooLargeError
+from morpheus_kit.reasons import ReasonCode
+from services.renderer import frames, wire
+from services.renderer.frames import Content, Frame
+from services.renderer.pool import Worker, WorkerDiedError, WorkerPool
+
+log = logs.get_logger(__name__)
+
+ENDLESS_AFTER = 3
+MOST_DEATHS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Messages that go to a worker together; `deaths` counts workers that died over a batch of one."""
+
+    messages: Sequence[bytes]
+    deaths: int = 0
+
+
+class SliceRunner:
+    """Renders the messages of a group: every one is answered once, whatever happens to workers."""
+
+    def __init__(self, pool: WorkerPool, store: TemplateStore, max_file: int) -> None:
+        """`max_file`: most bytes of an attachment or of what a PDF shows."""
+        self._pool = pool
+        self._store = store
+        self._max_file = max_file
+
+    async def run(self, group: bytes, messages: Sequence[bytes]) -> AsyncGenerator[bytes, None]:
+        """Serialized RenderMessagesResponses."""
+        todo = deque([Batch(messages)])
+        timeouts = 0
+        while todo:
+            batch = todo.popleft()
+            answered = 0
+            try:
+                async with aclosing(self._attempt(group, batch.messages)) as chunks:
+                    async for chunk in chunks:
+                        answered += chunk.count
+                        timeouts = 0
+                        yield chunk.payload
+            except WorkerDiedError as death:
+                left = replace(batch, messages=batch.messages[answered:])
+                timeouts += death.timed_out
+                endless = timeouts >= ENDLESS_AFTER
+                failed, again = after_death(left, death.position - answered, death, endless=endless)
+                if failed:
+                    yield wire.response([_failure(message, timed_out=death.timed_out) for message in failed])
+                todo.extendleft(reversed(again))
+
+    async def _attempt(self, group: bytes, messages: Sequence[bytes]) -> AsyncGenerator[Frame, None]:
+        async with self._pool.worker() as worker:
+            await worker.order(Frame(frames.RENDER, wire.join(group, messages)))
+            while (frame := await worker.receive()).kind != frames.DONE:
+                if frame.kind == frames.FETCH:
+                    await self._serve_file(worker, frame.payload.decode(errors="replace"))
+                else:
+                    yield frame
+
+    async def _serve_file(self, worker: Worker, path: str) -> None:
+        try:
+            blob = await self._store.read(path, self._max_file)
+            content = Content(blob.content)
+        except TooLargeError as exc:
+            content = Content(error=exc.message, too_large=True)
+        except (InvalidInputError, NotFoundError) as exc:
+            content = Content(error=exc.message)
+        await worker.send(Frame(frames.CONTENT, msgspec.msgpack.encode(content)))
+
+
+def after_death(
+    left: Batch, position: int, death: WorkerDiedError, *, endless: bool
+) -> tuple[Sequence[bytes], list[Batch]]:
+    """Which of the unanswered messages fail, and in which batches the others are tried again.
+
+    Past its deadline a worker was at one message, which is the guilty one; when several in a row were (`endless`),
+    it is what they share. A worker that died otherwise makes its message a suspect: that one is tried again alone,
+    and fails when it ends its worker once more.
+    """
+    messages = left.messages
+    guilty = position if 0 <= position < len(messages) else 0
+    others = [*messages[:guilty], *messages[guilty + 1 :]]
+    if death.timed_out:
+        return (messages, []) if endless else ([messages[guilty]], _batch(others))
+    if len(messages) > 1:
+        if position < 0:
+            return [], _batch(messages)
+        return [], [Batch([messages[guilty]], deaths=1), *_batch(others)]
+    if left.deaths + 1 >= MOST_DEATHS:
+        return messages, []
+    return [], [replace(left, deaths=left.deaths + 1)]
+
+
+def _batch(messages: Sequence[bytes]) -> list[Batch]:
+    return [Batch(messages)] if messages else []
+
+
+def _failure(message: bytes, *, timed_out: bool) -> bytes:
+    code = ReasonCode.RENDER_TIMEOUT if timed_out else ReasonCode.RENDER_FAILED
+    text = "rendering it took too long" if timed_out else "rendering it ended the worker process more than once"
+    message_id = renderer_pb2.MessageContent.FromString(message).id
+    log.warning("message_render_aborted", message_id=message_id, reason=code.value)
+    failure = renderer_pb2.Failure(code=code.value, text=text)
+    return renderer_pb2.RenderedMessage(id=message_id, failure=failure).SerializeToString()

@@ -1,0 +1,42 @@
+"""From rendered HTML to what is sent: CSS inlined, and the text part that says the same."""
+
+from __future__ import annotations
+
+import re
+
+import css_inline
+from resiliparse.extract.html2text import extract_plain_text
+
+# Mail programs that know media queries keep them; nothing is ever fetched.
+_INLINER = css_inline.CSSInliner(
+    keep_at_rules=True,
+    keep_link_tags=True,
+    load_remote_stylesheets=False,
+)
+_STYLE = re.compile(r"<style\b", re.IGNORECASE)
+_CELL_GAP = re.compile(r"[ \t]*\t[ \t]*")
+_SAME_LINK = re.compile(r"(\S+) \((?:mailto:|tel:)?\1\)")
+_FRAGMENT_LINK = re.compile(r" \(#[^)\s]*\)")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+def inline_css(html: str) -> str:
+    """`html` with the rules of its style elements on the elements that they are for."""
+    return str(_INLINER.inline(html)) if _STYLE.search(html) else html
+
+
+def text_of(html: str) -> str:
+    """A readable text part: paragraphs, lists and table rows kept, links as `text (address)`."""
+    text = extract_plain_text(html, preserve_formatting=True, list_bullets=True, alt_texts=True, links=True)
+    if "\t" in text:
+        text = _CELL_GAP.sub("  ", text)
+    if "(" in text:
+        text = _FRAGMENT_LINK.sub("", _SAME_LINK.sub(r"\1", text))
+    return str(text.strip())
+
+
+def one_line(subject: str) -> str:
+    """A header's value: no line break or other control character, no doubled white space."""
+    if not subject.isprintable():
+        subject = _CONTROL.sub(" ", subject)
+    return " ".join(subject.split())

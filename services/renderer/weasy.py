@@ -1,0 +1,88 @@
+"""The only file that imports WeasyPrint. Loaded with a worker's first PDF: 40 MB and a second that only PDFs need."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from weasyprint import HTML
+from weasyprint.text.fonts import FontConfiguration
+from weasyprint.urls import FatalURLFetchingError, URLFetcher, URLFetcherResponse
+
+from morpheus_kit.reasons import ReasonCode
+from services.renderer.attachments import StoredFiles, content_type
+from services.renderer.failures import RenderError
+
+# Relative addresses resolve to below this one; it names no host, and nothing is ever asked of it.
+BASE = "http://template-store.invalid/root/"
+_OWN_FONTS = ("@font-face", "@import", "<link")
+_shared_fonts = FontConfiguration()
+
+
+def write_pdf(html: str, files: StoredFiles) -> bytes:
+    """One PDF. RenderError when anything that it shows cannot be had; WeasyPrint's own errors pass."""
+    _problems.texts.clear()
+    document = HTML(string=html, base_url=BASE, url_fetcher=StoreFetcher(files))
+    try:
+        content: bytes = document.write_pdf(font_config=_fonts(html))
+    except FatalURLFetchingError as exc:
+        raise _failed(str(exc.__cause__ or exc)) from exc
+    if _problems.texts:
+        raise _failed(_problems.texts[0].replace(BASE, ""))
+    return content
+
+
+def _fonts(html: str) -> FontConfiguration:
+    """The shared ones, but its own for a document that may bring fonts: those must not reach other documents."""
+    lower = html.lower()
+    return FontConfiguration() if any(word in lower for word in _OWN_FONTS) else _shared_fonts
+
+
+def store_path(url: str) -> str:
+    """The path under the store that `url` means. RenderError for every other address."""
+    if not url.startswith(BASE):
+        raise _failed(f"{url[:200]} is neither data: nor a path inside the template store")
+    return unquote(urlsplit(url).path.removeprefix(urlsplit(BASE).path))
+
+
+def _failed(text: str) -> RenderError:
+    return RenderError(ReasonCode.PDF_FAILED, text)
+
+
+class StoreFetcher(URLFetcher):  # type: ignore[misc]  # no types published
+    """The only way out of a document: `data:` and the store. A resource that cannot be had ends the document."""
+
+    def __init__(self, files: StoredFiles) -> None:
+        super().__init__(allowed_protocols=("data",), fail_on_errors=True)
+        self._files = files
+
+    def fetch(self, url: str, headers: dict[str, str] | None = None) -> Any:
+        """A response, or RenderError."""
+        if url[:5].lower() == "data:":
+            return super().fetch(url, headers)
+        path = store_path(url)
+        found = self._files.get(path)
+        if found.error:
+            raise _failed(f"{path}: {found.error}")
+        return URLFetcherResponse(url, found.content, {"Content-Type": content_type(path)})
+
+
+class ProblemLog(logging.Handler):
+    """What WeasyPrint only logs but a reader would miss: images and styles that did not load."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keeps the text."""
+        text = record.getMessage()
+        if text.startswith("Failed to load"):
+            self.texts.append(text)
+
+
+_problems = ProblemLog()
+_logger = logging.getLogger("weasyprint")
+_logger.handlers[:] = [_problems]
+_logger.propagate = False

@@ -1,0 +1,113 @@
+"""One worker process: `python -m services.renderer.worker <cache> <progress> <max message> <memory> <parent>`.
+
+Reads orders from its standard input, writes answers to its standard output, and ends when either is closed or its
+parent dies. Everything that templates can do happens here; the front kills a worker that takes too long.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import resource
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+from morpheus.renderer.v1 import renderer_pb2
+
+from services.renderer import frames, wire
+from services.renderer.compose import SliceRenderer
+from services.renderer.frames import Content, Frame, Inspect, Progress
+from services.renderer.pinned import TemplateSets
+from services.renderer.shared_cache import SharedCache
+
+CHUNK_BYTES = 1024 * 1024
+CHUNK_MESSAGES = 500
+CHUNK_SECONDS = 0.5
+PR_SET_PDEATHSIG = 1
+
+
+class Worker:
+    """The loop of a worker: one order at a time."""
+
+    def __init__(self, orders: BinaryIO, answers: BinaryIO, cache: SharedCache, progress: Progress, limit: int) -> None:
+        """`limit`: most bytes of a message with its attachments."""
+        self._orders = orders
+        self._answers = answers
+        self._progress = progress
+        self._sets = TemplateSets(cache)
+        self._slices = SliceRenderer(self._sets, self._fetch, progress, limit)
+
+    def serve(self) -> None:
+        """Until the front is gone."""
+        self._send(Frame(frames.READY))
+        while True:
+            try:
+                order = frames.read(self._orders)
+            except EOFError:
+                return
+            if order.kind == frames.RENDER:
+                self._render(renderer_pb2.RenderMessagesRequest.FromString(order.payload))
+            elif order.kind == frames.INSPECT:
+                self._progress.begin(-1)
+                inspected = self._sets.inspect(msgspec.msgpack.decode(order.payload, type=Inspect))
+                self._send(Frame(frames.DONE, msgspec.msgpack.encode(inspected)))
+
+    def _render(self, request: renderer_pb2.RenderMessagesRequest) -> None:
+        chunk: list[bytes] = []
+        size, sent_at = 0, time.monotonic()
+        for answer in self._slices.render(request):
+            late = time.monotonic() - sent_at > CHUNK_SECONDS
+            if chunk and (late or size + len(answer) > CHUNK_BYTES or len(chunk) >= CHUNK_MESSAGES):
+                self._send_chunk(chunk)
+                chunk, size, sent_at = [], 0, time.monotonic()
+            chunk.append(answer)
+            size += len(answer)
+        if chunk:
+            self._send_chunk(chunk)
+        self._send(Frame(frames.DONE))
+
+    def _send_chunk(self, chunk: list[bytes]) -> None:
+        self._send(Frame(frames.CHUNK, wire.response(chunk), len(chunk)))
+
+    def _fetch(self, path: str) -> Content:
+        self._send(Frame(frames.FETCH, path.encode()))
+        return msgspec.msgpack.decode(frames.read(self._orders).payload, type=Content)
+
+    def _send(self, frame: Frame) -> None:
+        self._answers.write(frames.pack(frame))
+        self._answers.flush()
+
+
+def end_with_parent(parent: int) -> None:
+    """The kernel ends this process when the thread that started it ends; closed pipes do the same elsewhere."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit(0)
+
+
+def main(arguments: list[str]) -> int:
+    folder, progress, limit, memory, parent = arguments
+    end_with_parent(int(parent))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches all; the front decides
+    if int(memory):
+        resource.setrlimit(resource.RLIMIT_AS, (int(memory), int(memory)))
+    orders, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    # What any library prints must not get between the frames.
+    os.dup2(2, 1)
+    gc.freeze()
+    worker = Worker(orders, answers, SharedCache(Path(folder)), Progress(Path(progress)), int(limit))
+    try:
+        worker.serve()
+    except (BrokenPipeError, EOFError):
+        return 0
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
