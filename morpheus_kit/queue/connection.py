@@ -25,14 +25,15 @@ class Durability(NamedTuple):
 
 def open_redis(url: str, *, socket_timeout: float = SOCKET_TIMEOUT) -> Redis:
     """A client that answers bytes, gives up after `socket_timeout` seconds and never repeats by itself."""
+    keepalive = {} if url.startswith("unix:") else {"socket_keepalive": True}
     return Redis.from_url(
         url,
         socket_timeout=socket_timeout,
         socket_connect_timeout=socket_timeout,
-        socket_keepalive=True,
         retry=Retry(NoBackoff(), 0),
         decode_responses=False,
         protocol=3,
+        **keepalive,
     )
 
 

@@ -27,7 +27,7 @@ _MAX_BYTES = 256 * 1024 * 1024
 _encoder = msgspec.msgpack.Encoder()
 _records = msgspec.msgpack.Decoder(tuple[list[GroupRecord], list[MessageRecord]])
 _events = msgspec.msgpack.Decoder(list[Event])
-_blobs = msgspec.msgpack.Decoder(list[tuple[str, str, str, bytes | str]])
+_blobs = msgspec.msgpack.Decoder(list[tuple[str, str, str, bytes]])
 _group_events = msgspec.msgpack.Decoder(list[GroupEvent])
 
 
@@ -66,8 +66,7 @@ def unpack_outcome(fields: Mapping[bytes, bytes]) -> Outcome:
         outcome.groups, outcome.messages = _records.decode(raw)
     if blobs := fields.get(b"blobs"):
         for reference, company, group, element in _blobs.decode(blobs):
-            raw_element = element if isinstance(element, bytes) else element.encode()
-            blob = unpack_element(raw_element).blob
+            blob = unpack_element(element).blob
             outcome.messages.append(MessageRecord(reference, company, group, blob))
     if events := fields.get(b"events"):
         outcome.events = _events.decode(events)

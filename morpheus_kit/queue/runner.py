@@ -21,6 +21,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from morpheus_kit.errors import UnavailableError
 from morpheus_kit.queue.keys import Keys
+from morpheus_kit.reasons import TEXTS, ReasonCode
 
 MAX_ITEMS: Final = 500
 INTAKE_MEMORY: Final = 0.70
@@ -28,8 +29,9 @@ GATE_MEMORY: Final = 0.85
 
 # Record what happened already, so they may pass `maxmemory`.
 _ALLOW_OOM: Final = frozenset(
-    ["ack_outcomes", "commit_sends", "dead", "hand_back", "receipt", "recover", "renew", "timer"]
+    ["ack_outcomes", "commit_sends", "control", "dead", "hand_back", "receipt", "recover", "renew", "timer"]
 )
+_TOLD_BY_SCRIPTS: Final = (ReasonCode.GROUP_CANCELLED, ReasonCode.EXPIRED, ReasonCode.UNCERTAIN_GIVEN_UP)
 _RETRY_PAUSES: Final = (0.05, 0.2)
 _WAITAOF_MS: Final = 2000
 _MEMORY_AGE: Final = 1.0
@@ -42,8 +44,9 @@ def source(name: str) -> str:
     """The whole text of script `name`, as Redis gets it."""
     folder = resources.files("morpheus_kit.queue") / "scripts"
     shebang = "#!lua flags=allow-oom" if name in _ALLOW_OOM else "#!lua"
-    prelude = (folder / "prelude.lua").read_text()
-    return f"{shebang} name={name}\n{prelude}\n{(folder / f'{name}.lua').read_text()}"
+    texts = ", ".join(f'{code} = "{TEXTS[code]}"' for code in _TOLD_BY_SCRIPTS)
+    prelude, steps = ((folder / f"{part}.lua").read_text() for part in ("prelude", name))
+    return f"{shebang}\nlocal TEXTS = {{{texts}}}\n{prelude}\n{steps}"
 
 
 @cache
