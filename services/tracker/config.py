@@ -1,0 +1,55 @@
+"""The tracker's settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+from urllib.parse import unquote, urlsplit
+
+from pydantic import Field, SecretStr, field_validator
+
+from morpheus_kit.config import Settings
+
+
+class Config(Settings):
+    """Environment of `services.tracker`."""
+
+    service: ClassVar[str] = "services.tracker"
+
+    tracker_addr: str = Field("127.0.0.1:50054", description="Address to serve on, `host:port`.")
+    redis_url: str = Field("redis://127.0.0.1:6379/0", description="The queue: `redis://`, `rediss://` or `unix://`.")
+    redis_replicas: int = Field(
+        0, ge=0, le=10, description="Replicas that must confirm a durable write; 0 for a Redis without replicas."
+    )
+    partitions: int = Field(1, ge=1, le=999, description="Partitions of the queue; the same number in every service.")
+    records_url: str = Field(
+        "sqlite:///.morpheus/records.db",
+        description="Where records are kept: `sqlite:///<path>`. About 3 KB a message on the disk, "
+        "and twice that free while it grows; only one process may have it open.",
+    )
+    token_secret: SecretStr = Field(
+        description="Signs page tokens; 16 characters or more, the same in every process, kept secret."
+    )
+    grace: float = Field(25.0, gt=0, description="Seconds to finish what is being recorded when asked to stop.")
+
+    @field_validator("records_url")
+    @classmethod
+    def _records_url_is_sqlite(cls, value: str) -> str:
+        records_path(value)
+        return value
+
+    @field_validator("token_secret")
+    @classmethod
+    def _token_secret_is_long(cls, value: SecretStr) -> SecretStr:
+        if len(value.get_secret_value()) < 16:
+            raise ValueError("must have 16 characters or more")
+        return value
+
+
+def records_path(url: str) -> Path:
+    """The file of `sqlite:///relative` or `sqlite:////absolute`."""
+    parts = urlsplit(url)
+    path = unquote(parts.path).removeprefix("/")
+    if parts.scheme != "sqlite" or parts.netloc or not path:
+        raise ValueError("must be sqlite:///<path of the file>")
+    return Path(path)

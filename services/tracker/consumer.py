@@ -1,0 +1,214 @@
+"""Reads the `outcomes` stream of one partition into the record store.
+
+An entry leaves the stream only after the store has committed it. What cannot be decoded, now or
+ever, goes to `dead`; what a newer release wrote is left for it; everything else goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from redis.exceptions import RedisError, ResponseError
+
+from morpheus_kit import logs
+from morpheus_kit.clock import Clock
+from morpheus_kit.errors import MorpheusError
+from morpheus_kit.queue.keys import TRACKERS
+from morpheus_kit.queue.outcomes import Outcome, unpack_outcome
+from morpheus_kit.queue.schema import NewerVersionError
+from morpheus_kit.queue.scripts import Queue
+from services.tracker.store.base import RecordStore, StoreDownError
+
+log = logs.get_logger(__name__)
+
+Fields: TypeAlias = dict[bytes, bytes]
+Entry: TypeAlias = tuple[bytes, Fields]
+
+_READ: Final = 50
+_BLOCK_MS: Final = 1000
+_IDLE_MS: Final = 60_000
+_CLAIM_EVERY: Final = 10.0
+_BATCH_MESSAGES: Final = 2_000
+_BATCH_BYTES: Final = 2 * 1024 * 1024
+_FIRST_PAUSE, _LAST_PAUSE = 0.2, 5.0
+
+
+class Decoded(NamedTuple):
+    """An entry that could be read."""
+
+    entry_id: bytes
+    fields: Fields
+    outcome: Outcome
+
+
+class Consumer:
+    """The reader of one partition; `main` is its life."""
+
+    def __init__(self, queue: Queue, store: RecordStore, clock: Clock, name: str) -> None:
+        """`queue` is the partition; `name` tells this consumer from those of other processes."""
+        self._queue = queue
+        self._redis = queue.redis
+        self._keys = queue.keys
+        self._store = store
+        self._clock = clock
+        self._name = name
+        self._claim_at = 0.0
+        self._cursor: bytes | str = "0-0"
+        self._idle_ms = 0 if store.exclusive else _IDLE_MS
+        self.recorded_ms = 0
+        """Everything that was in the stream at this time is in the store."""
+
+    async def main(self, stopping: asyncio.Event) -> None:
+        """Reads until `stopping`; while Redis or the store is away it waits and tries again."""
+        pause = _FIRST_PAUSE
+        prepared = False
+        while not stopping.is_set():
+            try:
+                if not prepared:
+                    await self._queue.prepare()
+                    prepared = True
+                await self.step()
+                pause = _FIRST_PAUSE
+            except (RedisError, StoreDownError, MorpheusError, OSError, TimeoutError) as exc:
+                log.warning("outcomes_wait", partition=self._keys.partition, error=repr(exc), seconds=pause)
+                prepared = prepared and not isinstance(exc, ResponseError)
+                await _sleep(stopping, pause)
+                pause = min(pause * 2, _LAST_PAUSE)
+        await self._leave()
+
+    async def step(self) -> int:
+        """One read; how many entries it gave."""
+        entries = await self._claim()
+        started = self._clock.now_ms()
+        if not entries:
+            entries = await self._read()
+        if entries:
+            await self.record(entries)
+        else:
+            self.recorded_ms = started
+        return len(entries)
+
+    async def record(self, entries: Sequence[Entry]) -> None:
+        """Writes and acknowledges `entries`. Raises StoreDownError with those unacknowledged that were not written."""
+        for batch in _batches(entries):
+            decoded = await asyncio.to_thread(_decode, batch)
+            good = [item for item in decoded if isinstance(item, Decoded)]
+            for item in decoded:
+                if not isinstance(item, Decoded):
+                    await self._refuse(*item)
+            if good:
+                await self._write(good)
+                self.recorded_ms = max(self.recorded_ms, int(good[-1].entry_id.split(b"-")[0]))
+
+    async def _write(self, items: Sequence[Decoded]) -> None:
+        try:
+            refused = await self._store.write(_merge(items))
+        except StoreDownError:
+            raise
+        except Exception as exc:  # noqa: BLE001  one entry that the store can never take must not stop the others
+            if len(items) == 1:
+                await self._refuse(items[0].entry_id, items[0].fields, exc)
+                return
+            for item in items:
+                await self._write([item])
+            return
+        if refused:
+            log.error("records_stripped", partition=self._keys.partition, count=len(refused), first=refused[0])
+        await self._queue.ack_outcomes([item.entry_id for item in items])
+
+    async def _read(self) -> list[Entry]:
+        answer = await self._redis.xreadgroup(
+            TRACKERS, self._name, {self._keys.outcomes: ">"}, count=_READ, block=_BLOCK_MS
+        )
+        return _entries(answer)
+
+    async def _claim(self) -> list[Entry]:
+        """What a consumer that went away has left unfinished; looked for now and then."""
+        if self._clock.monotonic() < self._claim_at:
+            return []
+        answer = await self._redis.xautoclaim(
+            self._keys.outcomes, TRACKERS, self._name, min_idle_time=self._idle_ms, start_id=self._cursor, count=_READ
+        )
+        self._cursor = answer[0]
+        if self._cursor in {b"0-0", "0-0"}:
+            self._idle_ms = _IDLE_MS
+            self._claim_at = self._clock.monotonic() + _CLAIM_EVERY
+        return [(entry_id, fields) for entry_id, fields in answer[1] if fields]
+
+    async def _refuse(self, entry_id: bytes, fields: Fields, error: Exception) -> None:
+        if isinstance(error, NewerVersionError):
+            log.warning("outcome_is_newer", partition=self._keys.partition, entry=entry_id.decode(), error=repr(error))
+            return
+        log.error("outcome_is_dead", partition=self._keys.partition, entry=entry_id.decode(), error=repr(error))
+        about = {b"kind": b"outcome", b"reason": repr(error).encode(), b"entry": entry_id}
+        await self._redis.xadd(self._keys.dead, {**fields, **about})
+        await self._queue.ack_outcomes([entry_id])
+
+    async def _leave(self) -> None:
+        """A consumer is deleted only when it has nothing pending, else what it holds would be lost."""
+        try:
+            pending = await self._redis.xpending_range(
+                self._keys.outcomes, TRACKERS, min="-", max="+", count=1, consumername=self._name
+            )
+            if not pending:
+                await self._redis.xgroup_delconsumer(self._keys.outcomes, TRACKERS, self._name)
+        except (RedisError, OSError, TimeoutError) as exc:
+            log.warning("consumer_not_deleted", partition=self._keys.partition, error=repr(exc))
+
+
+def _batches(entries: Sequence[Entry]) -> list[list[Entry]]:
+    """Bounds the memory of one write: compressed bytes say how much will come out."""
+    batches: list[list[Entry]] = []
+    size = _BATCH_BYTES
+    for entry in entries:
+        weight = sum(map(len, entry[1].values()))
+        if size + weight > _BATCH_BYTES:
+            batches.append([])
+            size = 0
+        batches[-1].append(entry)
+        size += weight
+    return batches
+
+
+def _decode(entries: Sequence[Entry]) -> list[Decoded | tuple[bytes, Fields, Exception]]:
+    decoded: list[Decoded | tuple[bytes, Fields, Exception]] = []
+    for entry_id, fields in entries:
+        try:
+            decoded.append(Decoded(entry_id, fields, unpack_outcome(fields)))
+        except Exception as exc:  # noqa: BLE001  whatever is wrong with it, the others go on
+            decoded.append((entry_id, fields, exc))
+    return decoded
+
+
+def _merge(items: Sequence[Decoded]) -> Outcome:
+    if len(items) == 1:
+        return items[0].outcome
+    merged = Outcome()
+    for item in items:
+        merged.groups += item.outcome.groups
+        merged.messages += item.outcome.messages
+        merged.events += item.outcome.events
+        merged.group_events += item.outcome.group_events
+    return merged
+
+
+def _entries(answer: Any) -> list[Entry]:
+    """Both protocols of Redis: a map of streams, whose entries are nested once more, or a list of pairs."""
+    if not answer:
+        return []
+    streams = answer.values() if isinstance(answer, dict) else [entries for _, entries in answer]
+    found: list[Entry] = []
+    for entries in streams:
+        nested = entries[0] if entries and isinstance(entries[0], list) else entries
+        found += nested
+    return found
+
+
+async def _sleep(stopping: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await stopping.wait()
+    except TimeoutError:
+        return

@@ -1,0 +1,106 @@
+"""A message's document: the queued blob, what was rendered, and the fold over its events.
+
+`Head` is what lists and filters need; `Body` is the large rest, read only for one message.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import msgspec
+
+from morpheus_kit.queue.schema import AttachmentInfo, MessageRecord, QueuedMessage, SharedInfo, unpack_message
+from services.tracker.states import Folded
+
+VERSION = 1
+
+_UNRENDERED, _RECONSTRUCTED, _RENDERED = 1, 2, 3
+
+
+class Head(msgspec.Struct, array_like=True):
+    """The small part of a document."""
+
+    version: int = VERSION
+    record: tuple[int, int] = (0, 0)
+    """How good the record is that the rest comes from (0: none yet), and a digest of its content."""
+    accepted_at_ms: int = 0
+    address: str = ""
+    first_name: str = ""
+    last_name: str = ""
+    user_link: str = ""
+    subject: str = ""
+    tags: list[str] = []
+    """The recipient's own."""
+    part: int = 0
+    index: int = 0
+    error: str = ""
+    """Why the record could not be kept whole."""
+    folded: Folded = msgspec.field(default_factory=Folded)
+
+
+class Body(msgspec.Struct, array_like=True, frozen=True):
+    """The large part of a document. `blob` is the packed `QueuedMessage`."""
+
+    version: int = VERSION
+    blob: bytes = b""
+    html: str = ""
+    text: str = ""
+    attachments: list[AttachmentInfo] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One message as it is read; `body` only where the detail was asked for."""
+
+    id: str
+    shared: SharedInfo
+    head: Head
+    body: Body | None = None
+
+    @property
+    def message(self) -> QueuedMessage | None:
+        """The queued message, from which resend and context come."""
+        return unpack_message(self.body.blob) if self.body and self.body.blob else None
+
+
+def record_rank(record: MessageRecord) -> tuple[int, int]:
+    """Which of several records of a message wins: rendered, reconstructed, unrendered; then by digest."""
+    if not record.rendered:
+        return (_UNRENDERED, zlib.crc32(record.blob))
+    digest = zlib.crc32(record.text.encode(), zlib.crc32(record.html.encode(), zlib.crc32(record.subject.encode())))
+    return (_RECONSTRUCTED if record.reconstructed else _RENDERED, digest)
+
+
+def head_of(record: MessageRecord, rank: tuple[int, int]) -> Head:
+    """A document's head without events. ValueError when the blob is no message."""
+    message = unpack_message(record.blob)
+    return Head(
+        VERSION,
+        rank,
+        message.accepted_at_ms,
+        message.address,
+        message.first_name,
+        message.last_name,
+        message.user_link,
+        record.subject,
+        message.tags,
+        message.part,
+        message.index,
+    )
+
+
+def stripped_head(rank: tuple[int, int], now_ms: int, error: str) -> Head:
+    """What stands in the place of a record that cannot be kept: nothing but when and why."""
+    return Head(record=rank, accepted_at_ms=now_ms, error=error)
+
+
+def body_of(record: MessageRecord) -> Body:
+    """A document's body."""
+    return Body(VERSION, record.blob, record.html, record.text, record.attachments)
+
+
+def searchable(head: Head, text: str) -> str:
+    """Everything that `q` looks at, unfolded."""
+    fields = [head.subject, head.first_name, head.last_name, head.address, head.user_link, *head.tags, text]
+    return " ".join([field for field in fields if field])

@@ -1,0 +1,43 @@
+"""The RPC adapter: requests to questions, answers to messages."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from morpheus.tracker.v1 import tracker_pb2 as pb
+from morpheus.tracker.v1 import tracker_pb2_grpc as rpc
+
+from services.tracker.answers import group_of, message_of
+from services.tracker.filters import company_of, group_filter, message_filter, page_size
+from services.tracker.queries import Queries
+
+
+class TrackerService(rpc.TrackerServiceServicer):
+    """Serves `morpheus.tracker.v1.TrackerService`."""
+
+    def __init__(self, queries: Queries) -> None:
+        """`queries` answers."""
+        self._queries = queries
+
+    async def GetGroup(self, request: pb.GetGroupRequest, context: Any) -> pb.GetGroupResponse:
+        view = await self._queries.group(company_of(request.company_code), request.group_id)
+        return pb.GetGroupResponse(group=group_of(view))
+
+    async def WatchGroup(self, request: pb.WatchGroupRequest, context: Any) -> AsyncIterator[pb.WatchGroupResponse]:
+        async for view in self._queries.watch(company_of(request.company_code), request.group_id):
+            yield pb.WatchGroupResponse(group=group_of(view))
+
+    async def ListGroups(self, request: pb.ListGroupsRequest, context: Any) -> pb.ListGroupsResponse:
+        page = (page_size(request.page_size), request.page_token)
+        views, token = await self._queries.groups(company_of(request.company_code), group_filter(request), page)
+        return pb.ListGroupsResponse(groups=[group_of(view) for view in views], next_page_token=token)
+
+    async def ListMessages(self, request: pb.ListMessagesRequest, context: Any) -> pb.ListMessagesResponse:
+        page = (page_size(request.page_size), request.page_token)
+        found, token = await self._queries.messages(company_of(request.company_code), message_filter(request), page)
+        return pb.ListMessagesResponse(messages=[message_of(each) for each in found], next_page_token=token)
+
+    async def GetMessage(self, request: pb.GetMessageRequest, context: Any) -> pb.GetMessageResponse:
+        document = await self._queries.message(company_of(request.company_code), request.id)
+        return pb.GetMessageResponse(message=message_of(document))

@@ -1,0 +1,1 @@
+"""Where documents are kept: one interface, one file for each kind of store."""

@@ -1,0 +1,123 @@
+"""The interface of record stores; a query means the same on each of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from morpheus_kit import ids
+from morpheus_kit.queue.outcomes import Outcome
+from morpheus_kit.queue.schema import SharedInfo
+from services.tracker.documents import Document
+
+EVERYONE = "*"
+
+
+class StoreDownError(Exception):
+    """The store cannot write or read now; the same call may succeed later."""
+
+
+class Operation(NamedTuple):
+    """Something that an operator did to a group."""
+
+    type: str
+    key_id: str
+    time_ms: int
+    reason_code: str = ""
+    reason_text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRow:
+    """A group as the store knows it."""
+
+    shared: SharedInfo
+    accepted_ms: int
+    total: int
+    parts_in: int
+    counts: dict[str, int] = field(default_factory=dict)
+    """Recorded messages by state."""
+    settled: int = 0
+    settled_ms: int = 0
+    """When the last one so far was settled."""
+    ended_lately: int = 0
+    """Settled within the last minute."""
+    operations: tuple[Operation, ...] = ()
+
+    @property
+    def uuid(self) -> str:
+        """The id of the group's document."""
+        return ids.group_uuid(self.shared.company_code, self.shared.group_id)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupFilter:
+    """Which groups; empty fields do not restrict. Times are half-open, in milliseconds."""
+
+    tag: str = ""
+    method: str = ""
+    from_ms: int | None = None
+    to_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFilter:
+    """Which messages; empty fields do not restrict. `words` are folded, the last one is a prefix."""
+
+    words: tuple[str, ...] = ()
+    group_id: str = ""
+    tags: tuple[str, ...] = ()
+    state: str = ""
+    reason: str = ""
+    method: str = ""
+    stream: str = ""
+    address: str = ""
+    external_id: str = ""
+    from_ms: int | None = None
+    to_ms: int | None = None
+
+
+class Position(NamedTuple):
+    """The last item of a page: acceptance time, then id, both descending."""
+
+    accepted_ms: int
+    id: str
+
+
+class RecordStore(Protocol):
+    """Keeps documents. `company` in every question is who asks; `*` sees all."""
+
+    exclusive: bool
+    """True: no other process can have it open, so what others left unfinished is ours at once."""
+
+    async def start(self) -> None:
+        """Opens it, with its schema up to date."""
+        ...
+
+    async def stop(self) -> None:
+        """Closes it; what is being written is finished."""
+        ...
+
+    async def write(self, outcome: Outcome) -> list[str]:
+        """Reads, folds and writes, all or nothing; any number of times with the same result.
+
+        Returns what could only be kept stripped, a line each. StoreDownError when nothing was
+        written and the same call may succeed later; any other exception means that it never will.
+        """
+        ...
+
+    async def group(self, company: str, group_id: str) -> GroupRow | None:
+        """One group, or None when there is none that `company` may see."""
+        ...
+
+    async def groups(self, company: str, wanted: GroupFilter, after: Position | None, limit: int) -> list[GroupRow]:
+        """Groups, newest first."""
+        ...
+
+    async def messages(self, company: str, wanted: MessageFilter, after: Position | None, limit: int) -> list[Document]:
+        """Messages without bodies, newest first."""
+        ...
+
+    async def message(self, company: str, message_id: str) -> Document | None:
+        """One message with its body, or None when there is none that `company` may see."""
+        ...

@@ -1,0 +1,132 @@
+"""The tables of the SQLite store, and how a connection is set up."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+VERSION = 1
+
+# A group without `shared` is one whose record has not come yet: no question sees it or its messages.
+# A message without `company` is one of which only events are known. `notable` is the state where
+# messages in it are few, so that its index stays small. `words` keeps no text and no positions;
+# its rowid is the message's `n`, as is that of `bodies`.
+TABLES = """
+CREATE TABLE groups (
+    n INTEGER PRIMARY KEY,
+    company TEXT NOT NULL,
+    group_id TEXT NOT NULL,
+    uuid BLOB NOT NULL,
+    method TEXT,
+    stream TEXT,
+    accepted_ms INTEGER,
+    shared BLOB,
+    settled INTEGER NOT NULL DEFAULT 0,
+    settled_ms INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (company, group_id)
+);
+CREATE INDEX groups_listed ON groups (company, accepted_ms, uuid) WHERE shared IS NOT NULL;
+CREATE INDEX groups_named ON groups (group_id);
+CREATE TABLE parts (
+    group_n INTEGER NOT NULL,
+    part INTEGER NOT NULL,
+    total INTEGER NOT NULL,
+    accepted_ms INTEGER NOT NULL,
+    key_id TEXT NOT NULL,
+    PRIMARY KEY (group_n, part)
+) WITHOUT ROWID;
+CREATE TABLE operations (
+    group_n INTEGER NOT NULL,
+    time_ms INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    key_id TEXT NOT NULL,
+    reason_code TEXT NOT NULL,
+    reason_text TEXT NOT NULL,
+    PRIMARY KEY (group_n, time_ms, type, key_id)
+) WITHOUT ROWID;
+CREATE TABLE group_tags (tag TEXT NOT NULL, group_n INTEGER NOT NULL, PRIMARY KEY (tag, group_n)) WITHOUT ROWID;
+CREATE TABLE counts (
+    group_n INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    messages INTEGER NOT NULL,
+    PRIMARY KEY (group_n, state)
+) WITHOUT ROWID;
+CREATE TABLE pace (
+    second INTEGER NOT NULL,
+    group_n INTEGER NOT NULL,
+    messages INTEGER NOT NULL,
+    PRIMARY KEY (second, group_n)
+) WITHOUT ROWID;
+CREATE TABLE messages (
+    n INTEGER PRIMARY KEY,
+    id BLOB NOT NULL,
+    company TEXT,
+    group_n INTEGER,
+    accepted_ms INTEGER,
+    state TEXT NOT NULL,
+    notable TEXT,
+    reason TEXT,
+    address TEXT,
+    external_id TEXT,
+    settled_ms INTEGER NOT NULL,
+    head BLOB NOT NULL
+);
+CREATE UNIQUE INDEX messages_id ON messages (id);
+CREATE INDEX messages_listed ON messages (company, accepted_ms, id, group_n) WHERE company IS NOT NULL;
+CREATE INDEX messages_of_group ON messages (group_n, accepted_ms, id) WHERE group_n IS NOT NULL;
+CREATE INDEX messages_notable ON messages (notable, company, accepted_ms, id) WHERE notable IS NOT NULL;
+CREATE INDEX messages_reason ON messages (reason, company, accepted_ms, id) WHERE reason IS NOT NULL;
+CREATE INDEX messages_address ON messages (address) WHERE address IS NOT NULL;
+CREATE INDEX messages_external ON messages (external_id) WHERE external_id IS NOT NULL;
+CREATE TABLE tags (tag TEXT NOT NULL, message_n INTEGER NOT NULL, PRIMARY KEY (tag, message_n)) WITHOUT ROWID;
+CREATE TABLE bodies (n INTEGER PRIMARY KEY, data BLOB NOT NULL);
+CREATE VIRTUAL TABLE words USING fts5(text, content='', columnsize=0, detail=none, tokenize='ascii');
+"""
+
+# What the planner is told, whatever the tables hold: rows, then rows for each prefix of the index. So the
+# plan of a question does not depend on when statistics were last taken.
+STATISTICS = """
+ANALYZE;
+DELETE FROM sqlite_stat1;
+INSERT INTO sqlite_stat1 VALUES
+    ('groups', 'groups_listed', '1000 500 2 1'),
+    ('groups', 'groups_named', '1000 1'),
+    ('groups', 'sqlite_autoindex_groups_1', '1000 500 1'),
+    ('messages', 'messages_id', '1000000 1'),
+    ('messages', 'messages_listed', '1000000 500000 1000 1 1'),
+    ('messages', 'messages_of_group', '1000000 2000 1000 1'),
+    ('messages', 'messages_notable', '20000 5000 2000 20 1'),
+    ('messages', 'messages_reason', '20000 5000 2000 20 1'),
+    ('messages', 'messages_address', '1000000 5'),
+    ('messages', 'messages_external', '1000000 1'),
+    ('tags', 'tags', '1000000 5000 1'),
+    ('group_tags', 'group_tags', '2000 50 1');
+"""
+
+COMMON_STATES = frozenset(["sent", "delivered"])
+
+
+def connect_writer(path: Path) -> sqlite3.Connection:
+    """The one connection that writes: transactions by hand, on the disk at commit."""
+    connection = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
+    connection.executescript(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536;"
+        "PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 8000; PRAGMA secure_delete = FAST;"
+    )
+    return connection
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write; WAL lets it read while the writer writes."""
+    connection = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
+    connection.executescript("PRAGMA query_only = ON; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY;")
+    return connection
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Brings the tables up to `VERSION`. ValueError when they are newer than this release."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > VERSION:
+        raise ValueError(f"The records were written by a newer release (schema {version}, this one knows {VERSION}).")
+    if version == 0:
+        connection.executescript(f"BEGIN IMMEDIATE; {TABLES} {STATISTICS} PRAGMA user_version = {VERSION}; COMMIT;")

@@ -1,0 +1,142 @@
+"""The embedded record store: SQLite with full-text search, one process, one writer thread."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from morpheus_kit.clock import Clock
+from morpheus_kit.config import ConfigError
+from morpheus_kit.errors import DeadlineError
+from morpheus_kit.queue.outcomes import Outcome
+from services.tracker.documents import Document
+from services.tracker.store import sqlite_queries as queries
+from services.tracker.store.base import GroupFilter, GroupRow, MessageFilter, Position, StoreDownError
+from services.tracker.store.schema import connect_reader, connect_writer, migrate
+from services.tracker.store.sqlite_writer import SqliteWriter
+
+T = TypeVar("T")
+_READERS = 2
+_READ_SECONDS = 10.0
+_STEPS = 10_000
+
+
+class SqliteStore:
+    """A record store in one file. It waits for the disk at each commit."""
+
+    exclusive = True
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        """`path` is the database; its folder must exist."""
+        self._path = path
+        self._clock = clock
+        self._writing = ThreadPoolExecutor(1, "records-writer")
+        self._reading = ThreadPoolExecutor(_READERS, "records-reader")
+        self._local = threading.local()
+        self._opened: list[sqlite3.Connection] = []
+        self._lease: int | None = None
+        self._writer: SqliteWriter | None = None
+
+    async def start(self) -> None:
+        """Opens the file. ConfigError when another process has it, or a newer release wrote it."""
+        self._lease = _lease(self._path)
+        await asyncio.get_running_loop().run_in_executor(self._writing, self._open)
+
+    async def stop(self) -> None:
+        """Closes the file after the last write."""
+        await asyncio.to_thread(self._close)
+
+    async def write(self, outcome: Outcome) -> list[str]:
+        """One transaction. StoreDownError when the file cannot be written now."""
+        return await asyncio.get_running_loop().run_in_executor(self._writing, self._write, outcome)
+
+    async def group(self, company: str, group_id: str) -> GroupRow | None:
+        """One group."""
+        now = self._clock.now_ms()
+        return await self._read(lambda db: queries.read_group(db, now, company, group_id))
+
+    async def groups(self, company: str, wanted: GroupFilter, after: Position | None, limit: int) -> list[GroupRow]:
+        """One page of groups."""
+        now = self._clock.now_ms()
+        return await self._read(lambda db: queries.read_groups(db, now, company, wanted, (after, limit)))
+
+    async def messages(self, company: str, wanted: MessageFilter, after: Position | None, limit: int) -> list[Document]:
+        """One page of messages."""
+        return await self._read(lambda db: queries.read_messages(db, company, wanted, after, limit))
+
+    async def message(self, company: str, message_id: str) -> Document | None:
+        """One message with its body."""
+        return await self._read(lambda db: queries.read_message(db, company, message_id))
+
+    def _open(self) -> None:
+        connection = connect_writer(self._path)
+        self._opened.append(connection)
+        try:
+            migrate(connection)
+        except ValueError as exc:
+            raise ConfigError(str(exc)) from exc
+        self._writer = SqliteWriter(connection, self._clock)
+
+    def _close(self) -> None:
+        for pool in (self._reading, self._writing):
+            pool.shutdown()
+        while self._opened:
+            self._opened.pop().close()
+        if self._lease is not None:
+            os.close(self._lease)
+            self._lease = None
+
+    def _write(self, outcome: Outcome) -> list[str]:
+        if self._writer is None:
+            raise StoreDownError("The record store is not open.")
+        try:
+            return self._writer.write(outcome)
+        except sqlite3.OperationalError as exc:
+            raise StoreDownError(str(exc)) from exc
+
+    async def _read(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._reading, self._ask, question)
+
+    def _ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        """One snapshot for all statements of a question; one that takes too long is broken off."""
+        db = self._connection()
+        deadline = time.monotonic() + _READ_SECONDS
+        db.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
+        try:
+            db.execute("BEGIN")
+            try:
+                return question(db)
+            finally:
+                if db.in_transaction:
+                    db.execute("COMMIT")
+        except sqlite3.OperationalError as exc:
+            if time.monotonic() > deadline:
+                raise DeadlineError("The question took too long; narrow it down.") from exc
+            raise StoreDownError(str(exc)) from exc
+
+    def _connection(self) -> sqlite3.Connection:
+        db: sqlite3.Connection | None = getattr(self._local, "db", None)
+        if db is None:
+            db = self._local.db = connect_reader(self._path)
+            self._opened.append(db)
+        return db
+
+
+def _lease(path: Path) -> int:
+    """Holds the file for this process until it ends, whatever way it ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        os.close(handle)
+        raise ConfigError(f"{path}: another process has these records open.") from exc
+    return handle

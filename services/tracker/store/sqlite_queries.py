@@ -1,0 +1,198 @@
+"""The questions that the SQLite store answers, and the one place where they are kept to a company."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import zstandard
+
+from morpheus_kit.queue.schema import unpack_shared
+from services.tracker.documents import Document
+from services.tracker.store.base import EVERYONE, GroupFilter, GroupRow, MessageFilter, Operation, Position
+from services.tracker.store.schema import COMMON_STATES
+from services.tracker.store.sqlite_writer import body_decoder, head_decoder
+from services.tracker.words import normalise_address
+
+_LATELY_SECONDS = 60
+_MANY = 10_000
+
+
+class Conditions:
+    """A WHERE clause that always begins with who asks; every question of this module is made by one.
+
+    Records whose group or company is not known yet are seen by nobody.
+    """
+
+    def __init__(self, table: str, company: str) -> None:
+        """`table` is the alias that holds the company: `m` for messages, `g` for groups."""
+        self._parts = ["g.shared IS NOT NULL"]
+        self._values: list[Any] = []
+        if company == EVERYONE:
+            self._parts.append(f"{table}.company IS NOT NULL")
+        else:
+            self.add(f"{table}.company = ?", company)
+
+    def add(self, sql: str, *values: Any) -> None:
+        """One more condition that must hold."""
+        self._parts.append(sql)
+        self._values += values
+
+    def among(self, column: str, from_ms: int | None, to_ms: int | None) -> None:
+        """A half-open range of time."""
+        if from_ms is not None:
+            self.add(f"{column} >= ?", from_ms)
+        if to_ms is not None:
+            self.add(f"{column} < ?", to_ms)
+
+    def fetch(self, db: sqlite3.Connection, select: str, tail: str = "", *values: Any) -> list[tuple[Any, ...]]:
+        """Runs `select` under these conditions."""
+        sql = f"{select} WHERE {' AND '.join(self._parts)} {tail}"
+        return db.execute(sql, [*self._values, *values]).fetchall()
+
+
+_GROUP = "SELECT g.n, g.shared, g.accepted_ms, g.settled, g.settled_ms FROM groups g"
+_HEADS = "SELECT m.accepted_ms, m.id, m.head, g.shared FROM messages m JOIN groups g ON g.n = m.group_n"
+_DETAIL = (
+    "SELECT m.id, m.head, g.shared, b.data FROM messages m JOIN groups g ON g.n = m.group_n "
+    "LEFT JOIN bodies b ON b.n = m.n"
+)
+
+
+def read_group(db: sqlite3.Connection, now_ms: int, company: str, group_id: str) -> GroupRow | None:
+    """For `*` the newest group of that id."""
+    where = Conditions("g", company)
+    where.add("g.group_id = ?", group_id)
+    rows = where.fetch(db, _GROUP, "ORDER BY g.accepted_ms DESC LIMIT 1")
+    return _group_rows(db, now_ms, rows)[0] if rows else None
+
+
+def read_groups(
+    db: sqlite3.Connection, now_ms: int, company: str, wanted: GroupFilter, page: tuple[Position | None, int]
+) -> list[GroupRow]:
+    """One page."""
+    after, limit = page
+    where = Conditions("g", company)
+    if wanted.method:
+        where.add("g.method = ?", wanted.method)
+    if wanted.tag:
+        where.add("g.n IN (SELECT group_n FROM group_tags WHERE tag = ?)", wanted.tag)
+    where.among("g.accepted_ms", wanted.from_ms, wanted.to_ms)
+    if after is not None:
+        where.add("(g.accepted_ms, g.uuid) < (?, ?)", after.accepted_ms, UUID(after.id).bytes)
+    rows = where.fetch(db, _GROUP, "ORDER BY g.accepted_ms DESC, g.uuid DESC LIMIT ?", limit)
+    return _group_rows(db, now_ms, rows)
+
+
+def _group_rows(db: sqlite3.Connection, now_ms: int, rows: Sequence[tuple[Any, ...]]) -> list[GroupRow]:
+    """`rows` were selected under conditions; these look up what belongs to them."""
+    result = []
+    since = now_ms // 1000 - _LATELY_SECONDS
+    for n, shared, accepted_ms, settled, settled_ms in rows:
+        parts_in, total = db.execute("SELECT count(*), sum(total) FROM parts WHERE group_n = ?", (n,)).fetchone()
+        counts = db.execute("SELECT state, messages FROM counts WHERE group_n = ? AND messages <> 0", (n,)).fetchall()
+        (lately,) = db.execute(
+            "SELECT coalesce(sum(messages), 0) FROM pace WHERE second > ? AND group_n = ?", (since, n)
+        ).fetchone()
+        operations = db.execute(
+            "SELECT type, key_id, time_ms, reason_code, reason_text FROM operations WHERE group_n = ? ORDER BY time_ms",
+            (n,),
+        ).fetchall()
+        result.append(
+            GroupRow(
+                unpack_shared(shared),
+                accepted_ms,
+                total,
+                parts_in,
+                dict(counts),
+                settled,
+                settled_ms,
+                lately,
+                tuple(Operation(*row) for row in operations),
+            )
+        )
+    return result
+
+
+def read_message(db: sqlite3.Connection, company: str, message_id: str) -> Document | None:
+    """One message with its body."""
+    where = Conditions("m", company)
+    where.add("m.id = ?", UUID(message_id).bytes)
+    for id_, head, shared, data in where.fetch(db, _DETAIL):
+        body = body_decoder.decode(zstandard.ZstdDecompressor().decompress(data)) if data else None
+        return Document(str(UUID(bytes=id_)), unpack_shared(shared), head_decoder.decode(head), body)
+    return None
+
+
+def read_messages(
+    db: sqlite3.Connection, company: str, wanted: MessageFilter, after: Position | None, limit: int
+) -> list[Document]:
+    """One page. For `*` the pages of all companies are merged: each comes in order from its own index."""
+    companies = (
+        [company] if company != EVERYONE else [row[0] for row in db.execute("SELECT DISTINCT company FROM groups")]
+    )
+    pages = [_page(db, each, wanted, after, limit) for each in companies]
+    rows = pages[0] if len(pages) == 1 else sorted((row for page in pages for row in page), reverse=True)[:limit]
+    shared = {packed: unpack_shared(packed) for packed in {row[3] for row in rows}}
+    return [Document(str(UUID(bytes=id_)), shared[packed], head_decoder.decode(head)) for _, id_, head, packed in rows]
+
+
+def _page(
+    db: sqlite3.Connection, company: str, wanted: MessageFilter, after: Position | None, limit: int
+) -> list[tuple[Any, ...]]:
+    where = Conditions("m", company)
+    if wanted.group_id:
+        where.add("m.group_n = (SELECT n FROM groups WHERE company = ? AND group_id = ?)", company, wanted.group_id)
+    _add_fields(where, wanted)
+    _add_group_fields(where, wanted)
+    where.among("m.accepted_ms", wanted.from_ms, wanted.to_ms)
+    if wanted.words:
+        _add_words(db, where, wanted.words)
+    if after is not None:
+        where.add("(m.accepted_ms, m.id) < (?, ?)", after.accepted_ms, UUID(after.id).bytes)
+    return where.fetch(db, _HEADS, "ORDER BY m.accepted_ms DESC, m.id DESC LIMIT ?", limit)
+
+
+def _add_fields(where: Conditions, wanted: MessageFilter) -> None:
+    if wanted.state and wanted.state not in COMMON_STATES:
+        where.add("m.notable = ?", wanted.state)
+    if wanted.reason:
+        where.add("m.reason = ?", wanted.reason)
+    if wanted.external_id:
+        where.add("m.external_id = ?", wanted.external_id)
+    if wanted.address:
+        where.add("m.address = ?", normalise_address(wanted.address))
+
+
+def _add_group_fields(where: Conditions, wanted: MessageFilter) -> None:
+    """What only the groups know. The plus keeps the order's index: most messages of a company match these."""
+    if wanted.state in COMMON_STATES:
+        where.add("m.state = ?", wanted.state)
+        where.add("+m.group_n IN (SELECT group_n FROM counts WHERE state = ? AND messages > 0)", wanted.state)
+    if wanted.method:
+        where.add("+m.group_n IN (SELECT n FROM groups WHERE method = ?)", wanted.method)
+    if wanted.stream:
+        where.add("+m.group_n IN (SELECT n FROM groups WHERE stream = ?)", wanted.stream)
+    for tag in wanted.tags:
+        where.add(
+            "(+m.n IN (SELECT message_n FROM tags WHERE tag = ?) "
+            "OR +m.group_n IN (SELECT group_n FROM group_tags WHERE tag = ?))",
+            tag,
+            tag,
+        )
+
+
+def _add_words(db: sqlite3.Connection, where: Conditions, words: Sequence[str]) -> None:
+    """Few matches are looked up one by one; of many the newest are found in the order's index."""
+    match = _match(words)
+    counting = "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ? LIMIT ?)"
+    (found,) = db.execute(counting, (match, _MANY)).fetchone()
+    column = "+m.n" if found >= _MANY else "m.n"
+    where.add(f"{column} IN (SELECT rowid FROM words WHERE words MATCH ?)", match)  # noqa: S608 one of two literals
+
+
+def _match(words: Sequence[str]) -> str:
+    """Words have letters and digits only, so quoting them is enough."""
+    return " AND ".join([*(f'"{word}"' for word in words[:-1]), f'"{words[-1]}" *'])

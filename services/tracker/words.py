@@ -1,0 +1,39 @@
+"""What a word is, for indexing and for searching: a maximal run of Unicode letters and digits,
+case- and accent-folded, no stemming.
+
+The index splits at everything in ASCII that is neither letter nor digit and folds ASCII case, so
+pure ASCII text passes through as it is.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# Letters that no decomposition takes apart, as accent folding is understood.
+_STROKES = str.maketrans(
+    {"ø": "o", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "ł": "l", "ŧ": "t", "þ": "th", "æ": "ae", "œ": "oe"}
+)
+_WORD = re.compile(r"[^\W_]+")
+
+
+def fold_text(text: str) -> str:
+    """Text with case and accents folded; its words are separated by what ASCII does not call a word."""
+    if text.isascii():
+        return text
+    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    bare = "".join([char for char in decomposed if unicodedata.category(char) != "Mn"])
+    return " ".join(_WORD.findall(bare.translate(_STROKES)))
+
+
+def split_words(query: str) -> list[str]:
+    """The folded words of a query, in order; empty when it has no letter or digit."""
+    return _WORD.findall(fold_text(query).lower())
+
+
+def normalise_address(address: str) -> str:
+    """The form in which addresses are compared: mail without case, numbers in any notation."""
+    if "@" in address:
+        return unicodedata.normalize("NFC", address.strip()).casefold()
+    digits = "".join(char for char in address if char.isdigit())
+    return digits.removeprefix("00") or address.strip().casefold()
