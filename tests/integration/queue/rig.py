@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-
-from redis.asyncio import Redis
+from typing import Any
 
 from morpheus_kit.queue import outcomes, schema
 from morpheus_kit.queue.elements import pack_element
@@ -39,7 +38,7 @@ class Rig:
     """The queue with defaults filled in; every method is one step."""
 
     queue: Queue
-    redis: Redis
+    redis: Any  # its types speak of str, it answers bytes
     me: str = "me"
     nonces: int = 0
 
