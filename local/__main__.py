@@ -13,11 +13,10 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from local import demo, stack
+from local import demo, screen, stack
 from local.supervisor import Say, StartError, Supervisor
 
 CONFIG_ERROR = 2
-COLOURS = {"redis": 31, "renderer": 35, "tracker": 36, "intake": 32, "dispatcher": 33, "gateway": 34, "local": 1}
 
 
 def parse(arguments: list[str], environ: Mapping[str, str]) -> argparse.Namespace:
@@ -55,18 +54,6 @@ def locked(home: Path) -> Iterator[bool]:
             yield True
 
 
-def terminal() -> Say:
-    """Each line under its service's name, in its colour on a terminal."""
-    coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-
-    def say(name: str, line: str) -> None:
-        label = f"{name:<10} |"
-        with contextlib.suppress(BrokenPipeError):
-            print(f"\033[{COLOURS.get(name, 0)}m{label}\033[0m {line}" if coloured else f"{label} {line}", flush=True)
-
-    return say
-
-
 async def supervise(home: Path, port: int, say: Say, when_ready: Callable[[Supervisor], demo.WhenReady]) -> int:
     """Runs the stack until a signal; 0 when it was stopped by one, 1 when it could not start."""
     env = stack.prepare(home, port, os.environ)
@@ -101,7 +88,7 @@ def run_stack(home: Path, port: int) -> int:
     if not stack.port_is_free(port):
         print(f"local: {stack.PortTakenError(port)}", file=sys.stderr)
         return CONFIG_ERROR
-    say = terminal()
+    say = screen.printer(os.environ)
 
     def when_ready(_: Supervisor) -> demo.WhenReady:
         async def announce() -> None:
@@ -118,11 +105,11 @@ def run_demo(home: Path, port: int | None) -> int:
         if entry.name != "lock":
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
     chosen = port or stack.next_free_port()
-    with (home / "stack.log").open("w", encoding="utf-8") as log:
-        show = demo.Demo(home, chosen, os.environ)
-        code = asyncio.run(
-            supervise(home, chosen, lambda name, line: print(f"{name:<10} | {line}", file=log, flush=True), show.on)
-        )
+    if not stack.port_is_free(chosen):
+        print(f"local: {stack.PortTakenError(chosen)}", file=sys.stderr)
+        return CONFIG_ERROR
+    show = demo.Demo(home, chosen, os.environ)
+    code = asyncio.run(supervise(home, chosen, screen.to_file(home / "stack.log"), show.on))
     if code or show.failed:
         print(f"local: the services' lines are in {home / 'stack.log'}", file=sys.stderr)
     return code or int(show.failed)
