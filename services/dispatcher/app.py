@@ -1,0 +1,147 @@
+"""Wires the dispatcher together: the only file that knows which part talks to which."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import grpc.aio
+from morpheus.dispatcher.v1 import dispatcher_pb2_grpc
+from redis.asyncio import Redis
+
+from morpheus_kit.clock import SystemClock
+from morpheus_kit.ids import consumer_name
+from morpheus_kit.lifecycle import Part, Task, Unit
+from morpheus_kit.queue.connection import connect
+from morpheus_kit.queue.scripts import Queue
+from morpheus_kit.rpc.server import RpcServer
+from services.dispatcher.config import Config
+from services.dispatcher.delivery import Delivery
+from services.dispatcher.groups import Groups
+from services.dispatcher.holdings import Holdings
+from services.dispatcher.jobs import Jobs
+from services.dispatcher.pauses import Wake
+from services.dispatcher.providers.base import Provider
+from services.dispatcher.providers.smtp import SmtpProvider
+from services.dispatcher.providers.smtp_url import parse_smtp_url
+from services.dispatcher.providers.test import TestProvider
+from services.dispatcher.receipts import ReceiptRunner
+from services.dispatcher.recovery import Recovery, UncertainStep
+from services.dispatcher.rendered import RenderStep
+from services.dispatcher.rendering import Renderer
+from services.dispatcher.routes import Route
+from services.dispatcher.sender import Lane, LaneLimits, SliceHandler
+from services.dispatcher.service import DispatcherService
+from services.dispatcher.timer import Timer
+from services.dispatcher.verdicts import Policies, Waits
+
+Main = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
+
+
+async def build(config: Config) -> Unit:
+    """The whole service. ConfigError when the queue could lose messages."""
+    redis, durability = await connect(config.redis_url, partitions=config.partitions, replicas=config.redis_replicas)
+    queues = [
+        Queue(redis, number, replicas=config.redis_replicas, aof_always=durability.aof_always)
+        for number in range(config.partitions)
+    ]
+    clock = SystemClock()
+    consumer = consumer_name()
+    work, due = Wake(), Wake()
+    receipts = ReceiptRunner(dict(enumerate(queues)), clock)
+    routes = make_routes(config, receipts, clock)
+    policies = Policies(config.uncertain_email, config.uncertain_sms)
+    renderer = Renderer(config.renderer_addr, config.render_timeout)
+    groups = Groups()
+    holdings = Holdings(config.lease)
+    render = RenderStep(renderer)
+    handler = SliceHandler(groups, render, Delivery(clock, policies, due), holdings, clock)
+    uncertain = UncertainStep(groups, render, holdings, policies, clock)
+    limits = LaneLimits(config.slice, config.outcomes_limit)
+    lanes: list[Main] = [
+        Lane(consumer, queues, routes, handler, holdings, work, limits).run for _ in range(config.senders)
+    ]
+    recovery: list[Main] = [
+        Recovery(consumer_name, queue, routes, handler, uncertain, lease_seconds=config.lease).run for queue in queues
+    ]
+    jobs = [Jobs(consumer, queue, renderer, groups, work, lease_seconds=config.lease) for queue in queues]
+    timers = [Timer(queue, clock, due, work) for queue in queues]
+
+    def register(server: grpc.aio.Server) -> None:
+        dispatcher_pb2_grpc.add_DispatcherServiceServicer_to_server(DispatcherService(queues, work), server)
+
+    parts: list[Part] = [
+        Connection(redis, queues, routes, consumer),
+        renderer,
+        *[ProviderPart(route.provider) for route in routes],
+        RpcServer(config.dispatcher_addr, register),
+        Task("receipts", receipts.run),
+        Task("renewal", holdings.run),
+        Task("timer", together([each.run for each in timers])),
+        Task("jobs", together([each.run for each in jobs])),
+        Task("senders", together([*lanes, *recovery])),
+    ]
+    return Unit("dispatcher", parts, grace_seconds=config.grace)
+
+
+def make_routes(config: Config, receipts: ReceiptRunner, clock: SystemClock) -> list[Route]:
+    """The methods that this configuration can send by."""
+    waits = Waits(config.retry_delays, config.uncertain_after)
+    test = TestProvider(config.outbox, receipts, clock, config.test_time_scale)
+    routes = [Route("test", test, waits.scaled(config.test_time_scale), clock)]
+    if config.smtp_url:
+        smtp = SmtpProvider(
+            parse_smtp_url(config.smtp_url),
+            clock,
+            return_path=config.smtp_return_path,
+            connections=config.smtp_connections,
+            timeout=config.provider_timeout,
+        )
+        routes.append(Route("smtp", smtp, waits, clock))
+    return routes
+
+
+def together(mains: Sequence[Main]) -> Main:
+    """Several endless coroutines as one: the death of one ends them all."""
+
+    async def main(stopping: asyncio.Event) -> None:
+        async with asyncio.TaskGroup() as group:
+            for each in mains:
+                group.create_task(each(stopping))
+
+    return main
+
+
+class ProviderPart:
+    """A provider as a part of the unit."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+
+    async def start(self) -> None:
+        """Ready to send."""
+        await self._provider.start()
+
+    async def stop(self) -> None:
+        """Closes its connections."""
+        await self._provider.stop()
+
+
+class Connection:
+    """The connection to the queue: consumer groups at the start, no trace of this consumer at the end."""
+
+    def __init__(self, redis: Redis, queues: Sequence[Queue], routes: Sequence[Route], consumer: str) -> None:
+        self._redis = redis
+        self._queues = queues
+        self._routes = routes
+        self._consumer = consumer
+
+    async def start(self) -> None:
+        """Makes the consumer groups."""
+        for queue in self._queues:
+            await queue.prepare()
+
+    async def stop(self) -> None:
+        """Leaves the consumer groups where nothing is pending, and closes."""
+        await self._redis.aclose()

@@ -1,0 +1,79 @@
+"""The dispatcher's settings."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from morpheus_kit.config import Settings, split_list
+from services.dispatcher.providers.smtp_url import parse_smtp_url
+
+Policy = Literal["resend", "give_up"]
+
+
+class Config(Settings):
+    """Environment of `services.dispatcher`; times in seconds."""
+
+    service: ClassVar[str] = "services.dispatcher"
+
+    dispatcher_addr: str = Field(
+        "127.0.0.1:50053",
+        description="Address to serve on, `host:port`; for pause, resume and cancel.",
+    )
+    renderer_addr: str = Field("127.0.0.1:50052", description="Address of the renderer.")
+    redis_url: str = Field("redis://127.0.0.1:6379/0", description="The queue: `redis://`, `rediss://` or `unix://`.")
+    redis_replicas: int = Field(
+        0, ge=0, le=10, description="Replicas that must confirm a durable write; 0 for a Redis without replicas."
+    )
+    partitions: int = Field(1, ge=1, le=999, description="Partitions of the queue; the same number in every service.")
+    senders: int = Field(
+        4,
+        ge=1,
+        le=64,
+        description="Slices handled at the same time. More when the provider is slow, not when the CPU is busy.",
+    )
+    slice: int = Field(
+        100, ge=1, le=500, description="Most messages taken at once. Larger: less work a message, slower to stop."
+    )
+    outcomes_limit: int = Field(
+        5_000,
+        ge=1,
+        description="Entries of unrecorded outcomes (each a batch, about 20 KB) above which nothing is sent.",
+    )
+    lease: float = Field(
+        30.0, gt=0, description="Seconds without a sign of life after which another sender takes a message over."
+    )
+    grace: float = Field(25.0, gt=0, description="Seconds to finish what is in flight when asked to stop.")
+    render_timeout: float = Field(5.0, gt=0, description="Seconds that the renderer may take for one message.")
+    provider_timeout: float = Field(
+        15.0, gt=0, description="Seconds to wait for a provider's answer; after it the message is uncertain."
+    )
+    retry_delays: Annotated[tuple[Annotated[float, Field(ge=0)], ...], BeforeValidator(split_list)] = Field(
+        (5, 10, 60, 600, 1800, 3600, 43200),
+        description="Longest wait in seconds before each retry (a random part of it is waited), then failed.",
+    )
+    uncertain_after: float = Field(900.0, gt=0, description="Seconds to wait for a receipt of an uncertain message.")
+    uncertain_email: Policy = Field("resend", description="Then, for email: `resend` (once) or `give_up`.")
+    uncertain_sms: Policy = Field("give_up", description="The same for SMS.")
+    test_time_scale: float = Field(
+        0.001, gt=0, le=1, description="With method `test` all waits are multiplied by this."
+    )
+    outbox: str = Field("", description="Folder where method `test` writes each message; empty: nowhere.")
+    smtp_url: str = Field(
+        "",
+        description="Relay of method `smtp`: `smtp://user:pass@host:587?starttls=1`, `smtps://…`; empty: none.",
+    )
+    smtp_return_path: str = Field(
+        "", description="Envelope sender of method `smtp`, where bounces go; empty: the group's from_address."
+    )
+    smtp_connections: int = Field(
+        8, ge=1, le=200, description="Open connections to the relay, each with one message at a time."
+    )
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _smtp_url_is_valid(cls, value: str) -> str:
+        if value:
+            parse_smtp_url(value)
+        return value

@@ -1,0 +1,128 @@
+"""The last steps of a slice: gate, provider, commit. The order is what keeps messages from going twice."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+from morpheus_kit import logs
+from morpheus_kit.clock import Clock
+from morpheus_kit.errors import UnavailableError
+from morpheus_kit.queue.runner import MAX_ITEMS
+from morpheus_kit.queue.scripts import CommitItem, GateAnswer, GateItem, HandBackItem
+from services.dispatcher import results
+from services.dispatcher.composition import Rejected, compose
+from services.dispatcher.pauses import Wake, pause
+from services.dispatcher.providers.base import Outgoing
+from services.dispatcher.results import Held
+from services.dispatcher.slices import Slice
+from services.dispatcher.verdicts import Answer, Policies, Verdict, decide
+
+log = logs.get_logger(__name__)
+_PAUSE_SECONDS = 0.5
+
+
+class Delivery:
+    """Sends rendered messages and records what became of them."""
+
+    def __init__(self, clock: Clock, policies: Policies, timer_wake: Wake) -> None:
+        """`timer_wake` is set when something was put off for a short while."""
+        self._clock = clock
+        self._policies = policies
+        self._timer_wake = timer_wake
+
+    async def deliver(self, ctx: Slice, batch: Sequence[Held], stopping: asyncio.Event) -> None:
+        """Everything from composing to the commit. When `stopping` comes, the rest is handed back."""
+        ready, rejected = await asyncio.to_thread(compose, batch, ctx.group, self._clock.now())
+        if rejected:
+            await self._reject(ctx, rejected)
+        while ready:
+            room = await ctx.route.slots.acquire(min(len(ready), MAX_ITEMS))
+            try:
+                if stopping.is_set():
+                    break
+                starting, ready = ready[:room], ready[room:]
+                await self._send(ctx, starting, stopping)
+            finally:
+                await ctx.route.slots.release(room)
+        await self.hand_back(ctx, ready)
+
+    async def hand_back(self, ctx: Slice, held: Sequence[Held]) -> None:
+        """Returns what was not started to the head of its part."""
+        for start in range(0, len(held), MAX_ITEMS):
+            items = [HandBackItem(each.entry_id, each.message.id, ctx.part) for each in held[start : start + MAX_ITEMS]]
+            await ctx.source.queue.hand_back(*ctx.source.stream, items)
+
+    async def _reject(self, ctx: Slice, rejected: Sequence[Rejected]) -> None:
+        now_ms = self._clock.now_ms()
+        items = [results.rejection(each.held, ctx.group, each.code, each.text, now_ms) for each in rejected]
+        packed = await asyncio.to_thread(results.records, [each.held for each in rejected], ctx.group)
+        await self._commit(ctx, items, packed)
+
+    async def _send(self, ctx: Slice, starting: Sequence[Held], stopping: asyncio.Event) -> None:
+        answers = await self._gate(ctx, starting, stopping)
+        if answers is None:
+            await self.hand_back(ctx, starting)
+            return
+        going = [held for held, answer in zip(starting, answers, strict=True) if answer == "go"]
+        if not going:
+            return
+        partition = ctx.source.queue.keys.partition
+        sender = ctx.group.composer.sender if ctx.group.composer else ctx.group.shared.from_address
+        outgoing = [
+            Outgoing(
+                held.message.id,
+                held.element.attempt,
+                ctx.group.reference(held.message.id),
+                partition,
+                held.address,
+                sender,
+                held.payload,
+            )
+            for held in going
+        ]
+        verdicts, packed = await asyncio.gather(
+            ctx.route.provider.send(outgoing), asyncio.to_thread(results.records, going, ctx.group)
+        )
+        await self._commit(ctx, self._items(ctx, going, verdicts), packed)
+
+    def _items(self, ctx: Slice, going: Sequence[Held], verdicts: Sequence[Verdict]) -> list[CommitItem]:
+        now_ms = self._clock.now_ms()
+        provider = ctx.route.provider.name
+        items = []
+        soon = False
+        for held, verdict in zip(going, verdicts, strict=True):
+            decision = decide(verdict, held.element.tries, ctx.route.waits, random.random)
+            if verdict.answer is Answer.PAUSED:
+                ctx.route.rest(decision.wait_seconds)
+            soon = soon or 0 < decision.wait_seconds < 1
+            policy = self._policies.choose(ctx.group.shared.on_uncertain, held.address)
+            items.append(results.commit_item(held, ctx.group, decision, verdict, provider, now_ms, policy))
+        if soon:
+            self._timer_wake.set()
+        return items
+
+    async def _gate(self, ctx: Slice, starting: Sequence[Held], stopping: asyncio.Event) -> list[GateAnswer] | None:
+        """Asks until there is an answer; None when `stopping` came first. Not confirmed as durable = not sent."""
+        items = [GateItem(each.entry_id, each.message.id, each.element.attempt, ctx.part) for each in starting]
+        while not stopping.is_set():
+            try:
+                return await ctx.source.queue.gate(*ctx.source.stream, items)
+            except UnavailableError as exc:
+                log.warning("gate_waits", part=ctx.part, error=exc.message, messages=len(items))
+                await pause(stopping, _PAUSE_SECONDS)
+        return None
+
+    async def _commit(self, ctx: Slice, items: Sequence[CommitItem], packed: bytes) -> None:
+        """Until it is recorded: what was sent must not be sent again only because the queue was away."""
+        while True:
+            try:
+                effects = await ctx.source.queue.commit_sends(*ctx.source.stream, items, packed)
+            except UnavailableError as exc:
+                log.warning("commit_waits", part=ctx.part, error=exc.message, messages=len(items))
+                await asyncio.sleep(_PAUSE_SECONDS)
+                continue
+            if not all(effects):
+                log.warning("commit_without_effect", part=ctx.part, messages=effects.count(False))
+            return

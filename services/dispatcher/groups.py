@@ -1,0 +1,101 @@
+"""What the messages of a group share, read once per group; the pins are read per slice, for resuming changes them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+
+import msgspec
+from morpheus.renderer.v1 import renderer_pb2
+
+from morpheus_kit.queue.schema import SharedInfo, unpack_shared
+from morpheus_kit.queue.scripts import Queue
+from services.dispatcher.headers import AddressError
+from services.dispatcher.mime import Composer
+
+_MAX_GROUPS = 256
+_versions = msgspec.msgpack.Decoder(dict[str, str])
+
+
+def pack_pins(versions: dict[str, str]) -> bytes:
+    """Path to version, as the group hash keeps it."""
+    return msgspec.msgpack.encode(versions)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One group. `composer` is None where its addresses cannot be written; `why_not` says why.
+
+    `pins` are the template versions as the queue keeps them, empty before the group has started.
+    """
+
+    name: str
+    shared: SharedInfo
+    composer: Composer | None
+    why_not: str
+    content: renderer_pb2.GroupContent
+    pins: bytes = b""
+
+    @property
+    def paths(self) -> list[str]:
+        """The templates that the group names."""
+        return [path for path in (self.shared.outer_template, self.shared.inner_template) if path]
+
+    def reference(self, message_id: str) -> str:
+        """What every provider echoes."""
+        return f"{self.shared.reference_prefix}-{message_id}"
+
+    def pinned(self, pins: bytes) -> Group:
+        """The same group with these versions."""
+        content = renderer_pb2.GroupContent()
+        content.CopyFrom(self.content)
+        content.versions.clear()
+        content.versions.update(_versions.decode(pins) if pins else {})
+        return replace(self, content=content, pins=pins)
+
+
+class Groups:
+    """The groups used last, of all partitions."""
+
+    def __init__(self) -> None:
+        self._groups: OrderedDict[tuple[int, str], Group] = OrderedDict()
+
+    async def get(self, queue: Queue, part: str) -> Group | None:
+        """The group of `part` with its present pins; None when the queue has none."""
+        name = part.rpartition("/")[0]
+        key = (queue.keys.partition, name)
+        group = self._groups.get(key)
+        if group is None:
+            state = await queue.group_state(name)
+            if state is None or state.get("shared", b"") == b"":
+                return None
+            group = make_group(name, unpack_shared(state["shared"]))
+            pins = state.get("pins", b"")
+        else:
+            pins = await queue.pins(part) or b""
+        if pins != group.pins:
+            group = group.pinned(pins)
+        self._groups[key] = group
+        self._groups.move_to_end(key)
+        if len(self._groups) > _MAX_GROUPS:
+            self._groups.popitem(last=False)
+        return group
+
+
+def make_group(name: str, shared: SharedInfo) -> Group:
+    """A group without pins."""
+    try:
+        composer, why_not = (Composer(shared), "") if shared.outer_template or shared.subject_template else (None, "")
+    except (AddressError, ValueError) as exc:
+        composer, why_not = None, str(exc)
+    content = renderer_pb2.GroupContent(
+        group_id=shared.group_id,
+        company_code=shared.company_code,
+        outer_template=shared.outer_template,
+        inner_template=shared.inner_template,
+        subject_template=shared.subject_template,
+        context=bytes(shared.context),
+        missing_variables=shared.missing_variables,
+        tags=shared.tags,
+    )
+    return Group(name, shared, composer, why_not, content)

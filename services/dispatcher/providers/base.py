@@ -1,0 +1,55 @@
+"""What a provider is to the sender: a batch in, a verdict for each out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from morpheus_kit.queue.schema import Event
+from services.dispatcher.verdicts import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One message that passed the gate."""
+
+    message_id: str
+    attempt: int
+    reference: str
+    partition: int
+    address: str
+    """As on the wire: A-labels, or a number."""
+    sender: str
+    """Address of the group's from_address, as on the wire."""
+    payload: bytes
+    """The email as composed, or the text of an SMS."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderReceipt:
+    """An event that a provider tells in this process, without a webhook; `event` is not yet packed."""
+
+    partition: int
+    message_id: str
+    event: Event
+
+
+class Provider(Protocol):
+    """One way out. `send` raises nothing: every error is a verdict."""
+
+    name: str
+    concurrency: int
+    """Messages that can be started at the same time, over all senders."""
+
+    async def start(self) -> None:
+        """Ready to send."""
+        ...
+
+    async def stop(self) -> None:
+        """Nothing is under way any more; closes connections."""
+        ...
+
+    async def send(self, batch: Sequence[Outgoing]) -> list[Verdict]:
+        """One verdict for each, in order; at most `concurrency` messages."""
+        ...

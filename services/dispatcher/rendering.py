@@ -1,0 +1,76 @@
+"""The renderer as the sender sees it: a slice in, rendered messages out as they come."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+
+import grpc
+import grpc.aio
+from morpheus.renderer.v1 import renderer_pb2, renderer_pb2_grpc
+
+from morpheus_kit.queue.schema import QueuedMessage
+from morpheus_kit.rpc.client import open_channel
+from morpheus_kit.rpc.status import from_rpc_error
+
+_MIN_DEADLINE = 30.0
+_MAX_DEADLINE = 600.0
+
+
+class Renderer:
+    """A client of RendererService. Raises the kit's errors."""
+
+    def __init__(self, address: str, render_timeout: float) -> None:
+        """`render_timeout`: seconds that the renderer allows one message."""
+        self._address = address
+        self._render_timeout = render_timeout
+        self._channel: grpc.aio.Channel | None = None
+        self._stub: renderer_pb2_grpc.RendererServiceAsyncStub | None = None
+
+    async def start(self) -> None:
+        """Opens the channel; it connects when it is used."""
+        self._channel = open_channel(self._address)
+        self._stub = renderer_pb2_grpc.RendererServiceStub(self._channel)
+
+    async def stop(self) -> None:
+        """Closes the channel."""
+        if self._channel is not None:
+            await self._channel.close()
+
+    async def warm(self, paths: Sequence[str]) -> renderer_pb2.WarmTemplatesResponse:
+        """Loads templates; a missing one is named in the answer."""
+        assert self._stub is not None  # noqa: S101  started before it is used
+        try:
+            return await self._stub.WarmTemplates(renderer_pb2.WarmTemplatesRequest(paths=paths), timeout=_MIN_DEADLINE)
+        except grpc.RpcError as exc:
+            raise from_rpc_error(exc) from exc
+
+    async def render(
+        self, group: renderer_pb2.GroupContent, messages: Sequence[QueuedMessage]
+    ) -> AsyncGenerator[Sequence[renderer_pb2.RenderedMessage]]:
+        """Rendered or failed messages in chunks of about 1 MiB, in any order."""
+        assert self._stub is not None  # noqa: S101  started before it is used
+        heavy = sum(1 for message in messages if message.pdfs or message.files)
+        deadline = min(_MIN_DEADLINE + heavy * self._render_timeout, _MAX_DEADLINE)
+        request = renderer_pb2.RenderMessagesRequest(group=group, messages=[_content(each) for each in messages])
+        try:
+            async for response in self._stub.RenderMessages(request, timeout=deadline):
+                yield response.messages
+        except grpc.RpcError as exc:
+            raise from_rpc_error(exc) from exc
+
+
+def _content(message: QueuedMessage) -> renderer_pb2.MessageContent:
+    content = renderer_pb2.MessageContent(
+        id=message.id,
+        address=message.address,
+        first_name=message.first_name,
+        last_name=message.last_name,
+        user_link=message.user_link,
+        tags=message.tags,
+        context=bytes(message.context),
+    )
+    for pdf in message.pdfs:
+        content.pdf_attachments.add(name=pdf.name, html=pdf.html)
+    for file in message.files:
+        content.stored_attachments.add(path=file.path, name=file.name)
+    return content

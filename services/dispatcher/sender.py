@@ -1,0 +1,195 @@
+"""The lanes: each takes a slice, sees it through, and takes the next."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from itertools import groupby
+
+from morpheus_kit import logs
+from morpheus_kit.clock import Clock
+from morpheus_kit.errors import TemplateChangedError, UnavailableError
+from morpheus_kit.queue.elements import Element
+from morpheus_kit.queue.outcomes import pack_records
+from morpheus_kit.queue.schema import Event, MessageRecord, pack
+from morpheus_kit.queue.scripts import Queue, TakenItem
+from morpheus_kit.reasons import TEXTS, ReasonCode
+from services.dispatcher.delivery import Delivery
+from services.dispatcher.groups import Group, Groups
+from services.dispatcher.holdings import Holdings
+from services.dispatcher.pauses import Wake, pause
+from services.dispatcher.rendered import RenderStep
+from services.dispatcher.results import Held
+from services.dispatcher.routes import Route, open_methods
+from services.dispatcher.slices import Slice, Source, decode, split
+
+log = logs.get_logger(__name__)
+Entry = tuple[str, Element]
+_IDLE_SECONDS = (0.05, 0.1, 0.25)
+_FULL_SECONDS = 0.5
+_ERROR_SECONDS = 1.0
+
+
+class SliceHandler:
+    """Sees slices through. An entry is ended, put off, handed back, or, when something breaks, left to recovery."""
+
+    def __init__(
+        self, groups: Groups, render: RenderStep, delivery: Delivery, holdings: Holdings, clock: Clock
+    ) -> None:
+        self._groups = groups
+        self._render = render
+        self._delivery = delivery
+        self._holdings = holdings
+        self._clock = clock
+
+    async def handle(self, source: Source, part: str, entries: Sequence[Entry], stopping: asyncio.Event) -> None:
+        """Messages of one part. UnavailableError: queue or renderer are away."""
+        ids = [entry_id for entry_id, _ in entries]
+        self._holdings.add(source, ids)
+        try:
+            group = await self._groups.get(source.queue, part)
+            if group is None:
+                for each in entries:
+                    await self._bury(source, None, each, "its group is gone")
+                return
+            decoded = decode(entries)
+            for each in decoded.broken:
+                await self._bury(source, group, each, "it cannot be read")
+            if decoded.newer:
+                log.warning("newer_blobs_left", part=part, messages=len(decoded.newer))
+                self._holdings.drop(source, decoded.newer)
+            ctx = Slice(source, part, group)
+            for piece in split(decoded.held):
+                await self._piece(ctx, piece, stopping)
+        finally:
+            self._holdings.drop(source, ids)
+
+    async def bury(self, source: Source, part: str, entry: Entry, why: str) -> None:
+        """Ends a message that cannot be handled."""
+        await self._bury(source, await self._groups.get(source.queue, part), entry, why)
+
+    async def _piece(self, ctx: Slice, piece: Sequence[Held], stopping: asyncio.Event) -> None:
+        waiting = {held.message.id: held for held in piece}
+        try:
+            async with aclosing(self._render.batches(ctx, waiting, stopping)) as batches:
+                async for batch in batches:
+                    await self._delivery.deliver(ctx, batch, stopping)
+        except TemplateChangedError as exc:
+            await self._pause_group(ctx, exc.message)
+        except UnavailableError:
+            await self._delivery.hand_back(ctx, list(waiting.values()))
+            raise
+        await self._delivery.hand_back(ctx, list(waiting.values()))
+
+    async def _pause_group(self, ctx: Slice, why: str) -> None:
+        """A pinned version is gone; unless the group was pinned anew while we rendered."""
+        queue = ctx.source.queue
+        if await queue.pins(ctx.part) == ctx.group.pins:
+            await queue.pause(ctx.group.name, "", ReasonCode.TEMPLATE_CHANGED, why)
+            log.warning("group_paused", group=ctx.group.name, reason=ReasonCode.TEMPLATE_CHANGED, text=why)
+
+    async def _bury(self, source: Source, group: Group | None, entry: Entry, why: str) -> None:
+        entry_id, element = entry
+        code = ReasonCode.DEAD_LETTER
+        reference = group.reference(element.message_id) if group else element.message_id
+        text = f"{TEXTS[code]} ({why})"
+        event = Event(reference, "failed", element.attempt, self._clock.now_ms(), "us", code, text)
+        record = b""
+        if group:
+            shared = group.shared
+            record = pack_records([MessageRecord(reference, shared.company_code, shared.group_id, element.blob)])
+        log.error("message_dead", message_id=element.message_id, why=why)
+        await source.queue.dead(
+            *source.stream,
+            entry_id=entry_id,
+            message_id=element.message_id,
+            reason=why,
+            event=pack(event),
+            records=record,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LaneLimits:
+    """`count`: messages taken at once; `outcomes`: unrecorded entries above which nothing is taken."""
+
+    count: int
+    outcomes: int
+
+
+class Lane:
+    """Takes and handles, one slice after the other."""
+
+    def __init__(
+        self,
+        consumer: str,
+        queues: Sequence[Queue],
+        routes: Sequence[Route],
+        handler: SliceHandler,
+        holdings: Holdings,
+        wake: Wake,
+        limits: LaneLimits,
+    ) -> None:
+        """`consumer`: our name in the queue; `wake`: set when there may be work."""
+        self._consumer = consumer
+        self._queues = list(queues)
+        self._routes = {route.method: route for route in routes}
+        self._handler = handler
+        self._holdings = holdings
+        self._wake = wake
+        self._limits = limits
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Until `stopping`; what it holds then is finished or handed back."""
+        idle = 0
+        while not stopping.is_set():
+            try:
+                worked = await self._round(stopping)
+            except UnavailableError as exc:
+                log.warning("lane_waits", error=exc.message)
+                await pause(stopping, _ERROR_SECONDS)
+                continue
+            idle = 0 if worked else idle + 1
+            if idle and not stopping.is_set():
+                await self._wake.wait(_IDLE_SECONDS[min(idle, len(_IDLE_SECONDS)) - 1])
+
+    async def _round(self, stopping: asyncio.Event) -> bool:
+        """One turn over all partitions; whether there was work."""
+        worked = False
+        self._queues.append(self._queues.pop(0))
+        for queue in self._queues:
+            methods = open_methods(list(self._routes.values()))
+            if stopping.is_set() or not methods:
+                break
+            nonce = secrets.token_hex(8)
+            taken = await queue.take(self._consumer, nonce, methods, self._limits.count, self._limits.outcomes)
+            if taken.status == "full":
+                log.warning("outcomes_full", partition=queue.keys.partition)
+                await pause(stopping, _FULL_SECONDS)
+            worked = worked or bool(taken.items) or taken.ended > 0
+            if taken.items:
+                self._wake.set()
+                await self._handle(queue, taken.items, stopping)
+        return worked
+
+    async def _handle(self, queue: Queue, items: Sequence[TakenItem], stopping: asyncio.Event) -> None:
+        slices = [
+            (Source(queue, self._routes[method], priority, self._consumer), part, list(group))
+            for (method, priority, part), group in groupby(items, lambda item: (item.method, item.priority, item.part))
+        ]
+        for source, _, group in slices:
+            self._holdings.add(source, [item.entry_id for item in group])
+        away: UnavailableError | None = None
+        for source, part, group in slices:
+            try:
+                await self._handler.handle(source, part, [(item.entry_id, item.element) for item in group], stopping)
+            except UnavailableError as exc:
+                away = exc
+            except Exception:
+                # One message must not stop the others; recovery isolates it after the lease.
+                log.exception("slice_failed", part=part, messages=len(group))
+        if away is not None:
+            raise away
