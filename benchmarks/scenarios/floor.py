@@ -22,9 +22,9 @@ import zstandard
 from jinja2 import FileSystemLoader
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
+from resiliparse.extract.html2text import extract_plain_text
 
 from benchmarks import sample
-from benchmarks.scenarios.floor_text import to_text
 
 MESSAGES = 5_000
 RUNS = 3
@@ -61,7 +61,9 @@ def _once(blobs: list[bytes]) -> float:
                 subject = variables["subject"] = subject_of.render(variables)
                 variables["content"] = Markup(inner.render(variables))  # noqa: S704  rendered with autoescape
                 html = outer.render(variables)
-                text = to_text(html)
+                text = str(
+                    extract_plain_text(html, preserve_formatting=True, list_bullets=True, alt_texts=True, links=True)
+                )
                 html = inliner.inline(html)
                 rows.append(
                     (recipient["address"], subject, text, html, _mime(recipient["address"], subject, text, html))
