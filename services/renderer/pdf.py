@@ -36,7 +36,8 @@ class SlicePdfs:
 
     def _make(self, name: str, html: str) -> bytes:
         try:
-            return self._weasy().write_pdf(html, self._files)
+            content: bytes = self._weasy().write_pdf(html, self._files)
+            return content  # noqa: TRY300  the except branches tell why there is none
         except RenderError as exc:
             reason = exc.text
         except MemoryError:

@@ -15,8 +15,7 @@ _INLINER = css_inline.CSSInliner(
 )
 _STYLE = re.compile(r"<style\b", re.IGNORECASE)
 _CELL_GAP = re.compile(r"[ \t]*\t[ \t]*")
-_SAME_LINK = re.compile(r"(\S+) \((?:mailto:|tel:)?\1\)")
-_FRAGMENT_LINK = re.compile(r" \(#[^)\s]*\)")
+_LINK = re.compile(r" \(((?:mailto:|tel:)?([^)\s]+))\)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
@@ -30,9 +29,16 @@ def text_of(html: str) -> str:
     text = extract_plain_text(html, preserve_formatting=True, list_bullets=True, alt_texts=True, links=True)
     if "\t" in text:
         text = _CELL_GAP.sub("  ", text)
-    if "(" in text:
-        text = _FRAGMENT_LINK.sub("", _SAME_LINK.sub(r"\1", text))
+    if " (" in text:
+        text = _LINK.sub(_worth_showing, text)
     return str(text.strip())
+
+
+def _worth_showing(link: re.Match[str]) -> str:
+    """Nothing for a link into the page itself, or to what its own text says."""
+    address: str = link[2]
+    says_it = link.string.endswith(address, 0, link.start())
+    return "" if says_it or address.startswith("#") else link[0]
 
 
 def one_line(subject: str) -> str:
