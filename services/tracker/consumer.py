@@ -27,7 +27,7 @@ Fields: TypeAlias = dict[bytes, bytes]
 Entry: TypeAlias = tuple[bytes, Fields]
 
 _READ: Final = 50
-_BLOCK_MS: Final = 1000
+_BLOCK_MS: Final = 250
 _IDLE_MS: Final = 60_000
 _CLAIM_EVERY: Final = 10.0
 _BATCH_MESSAGES: Final = 2_000
