@@ -1,0 +1,90 @@
+"""Wires the gateway: keys, channels, routes, and uvicorn as a part of the unit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi import FastAPI
+
+from gateway import problems
+from gateway.access import AccessLog
+from gateway.bodies import BodyReader
+from gateway.config import Config
+from gateway.mailbox import Mailbox
+from gateway.routes import groups, health, messages, outbox, posts
+from gateway.services import Services
+from morpheus_kit.keyring import Keyring
+from morpheus_kit.lifecycle import Task, Unit
+
+_SHUTDOWN_RESERVE = 3.0
+
+
+def make_app(config: Config, services: Services, keyring: Keyring) -> FastAPI:
+    """The application, for a server or for tests."""
+    app = FastAPI(
+        title="Morpheus",
+        version="1",
+        summary="Posts a group of messages, and reads what became of each.",
+        redoc_url=None,
+    )
+    app.state.config = config
+    app.state.services = services
+    app.state.keyring = keyring
+    app.state.bodies = BodyReader(config.max_body)
+    app.state.stopping = asyncio.Event()
+    problems.install(app)
+    app.add_middleware(AccessLog)
+    for router in (posts.router, groups.router, messages.router, health.router, outbox.start):
+        app.include_router(router)
+    if config.outbox is not None:
+        app.state.mailbox = Mailbox(config.outbox)
+        app.include_router(outbox.router)
+    return app
+
+
+def build(config: Config) -> Unit:
+    """The gateway as a unit."""
+    services = Services(config)
+    app = make_app(config, services, Keyring(config.keys_path))
+
+    async def serve(stopping: asyncio.Event) -> None:
+        await _serve(app, config, stopping)
+
+    return Unit("gateway", [services, Task("http", serve)], grace_seconds=config.grace)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without signal handlers: the unit has them."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Captures none."""
+        yield
+
+
+async def _serve(app: FastAPI, config: Config, stopping: asyncio.Event) -> None:
+    settings = uvicorn.Config(
+        app,
+        host=config.host,
+        port=config.port,
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=max(1, round(config.grace - _SHUTDOWN_RESERVE)),
+    )
+    server = _Server(settings)
+    serving = asyncio.ensure_future(server.serve())
+    asked = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait([serving, asked], return_when=asyncio.FIRST_COMPLETED)
+    app.state.stopping.set()
+    server.should_exit = True
+    asked.cancel()
+    await serving

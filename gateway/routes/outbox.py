@@ -1,0 +1,158 @@
+"""`/outbox`: every mail of the test method as it was sent, for people on this machine only."""
+
+from __future__ import annotations
+
+import asyncio
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import RedirectResponse, Response
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from gateway.html_view import html_response
+from gateway.mailbox import Mail, Mailbox
+from morpheus_kit.errors import ForbiddenError, NotFoundError
+
+_PAGES = Path(__file__).parent.parent / "pages"
+_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; frame-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_LOOPBACK_NAMES = frozenset(["localhost", "127.0.0.1", "[::1]"])
+_KIB = 1024
+
+
+def loopback_only(request: Request) -> None:
+    """A dependency: neither other machines nor, by a name that leads here, other web sites."""
+    client = request.client.host if request.client else ""
+    name = request.headers.get("host", "")
+    name = name if name.endswith("]") else name.rpartition(":")[0] or name
+    if not _is_loopback(client) or name.lower() not in _LOOPBACK_NAMES:
+        raise ForbiddenError("The outbox is shown to this machine only.")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+router = APIRouter(dependencies=[Depends(loopback_only)], include_in_schema=False)
+
+
+def _size(count: int) -> str:
+    """Bytes for people."""
+    if count < _KIB:
+        return f"{count} B"
+    return f"{count / _KIB:.0f} KB" if count < _KIB * _KIB else f"{count / _KIB / _KIB:.1f} MB"
+
+
+_pages = Environment(
+    loader=FileSystemLoader(_PAGES / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_pages.filters["size"] = _size
+
+
+def _page(name: str, **values: object) -> Response:
+    return Response(
+        _pages.get_template(name).render(values),
+        media_type="text/html",
+        headers={
+            "content-security-policy": _POLICY,
+            "referrer-policy": "same-origin",
+            "x-content-type-options": "nosniff",
+            "cache-control": "no-store",
+        },
+    )
+
+
+def _mailbox(request: Request) -> Mailbox:
+    mailbox: Mailbox = request.app.state.mailbox
+    return mailbox
+
+
+Box = Annotated[Mailbox, Depends(_mailbox)]
+
+
+@router.get("/outbox")
+async def outbox(
+    box: Box, page: Annotated[int, Query(ge=1)] = 1, q: Annotated[str, Query(max_length=200)] = ""
+) -> Response:
+    """The list, newest first."""
+    found = await asyncio.to_thread(box.page, page, q)
+    return _page("outbox.html", page=found, q=q)
+
+
+@router.get("/outbox/style.css")
+async def style() -> Response:
+    """The style of the pages."""
+    return Response(
+        (_PAGES / "static" / "style.css").read_bytes(), media_type="text/css", headers={"cache-control": "no-cache"}
+    )
+
+
+@router.get("/outbox/{mail_id}")
+async def mail(box: Box, mail_id: str) -> Response:
+    """One mail: body at two widths, text part, headers, attachments."""
+    return _page("mail.html", mail=await _read(box, mail_id))
+
+
+@router.get("/outbox/{mail_id}/html")
+async def mail_html(box: Box, mail_id: str) -> Response:
+    """The HTML part, as it goes into the frames."""
+    return html_response((await _read(box, mail_id)).html, safe=False)
+
+
+@router.get("/outbox/{mail_id}/source")
+async def mail_source(box: Box, mail_id: str) -> Response:
+    """The bytes as sent."""
+    found = await _read(box, mail_id)
+    return _file(found.source, "text/plain; charset=utf-8", f"{mail_id}.eml", inline=True)
+
+
+@router.get("/outbox/{mail_id}/attachments/{number}")
+async def attachment(box: Box, mail_id: str, number: int) -> Response:
+    """One file; a PDF is shown, anything else is saved."""
+    found = await _read(box, mail_id)
+    for item in found.attachments:
+        if item.number == number:
+            is_pdf = item.content_type == "application/pdf"
+            return _file(
+                item.content, item.content_type if is_pdf else "application/octet-stream", item.name, inline=is_pdf
+            )
+    raise NotFoundError("There is no such attachment.")
+
+
+async def _read(box: Mailbox, mail_id: str) -> Mail:
+    return await asyncio.to_thread(box.mail, mail_id)
+
+
+def _file(content: bytes, media_type: str, name: str, *, inline: bool) -> Response:
+    kind = "inline" if inline else "attachment"
+    return Response(
+        content,
+        media_type=media_type,
+        headers={
+            "content-disposition": f"{kind}; filename*=UTF-8''{quote(name)}",
+            "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; object-src 'self'",
+            "x-content-type-options": "nosniff",
+            "cache-control": "no-store",
+        },
+    )
+
+
+start = APIRouter(include_in_schema=False)
+
+
+@start.get("/")
+async def home(request: Request) -> Response:
+    """To what a person most likely wants to see."""
+    return RedirectResponse("/outbox" if hasattr(request.app.state, "mailbox") else "/docs")

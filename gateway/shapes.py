@@ -1,0 +1,145 @@
+"""Protobuf to the JSON of `docs/http-api.md`: `snake_case`, times RFC 3339 UTC, money as amount and currency."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from fastapi.responses import Response
+from google.protobuf.message import Message as ProtoMessage
+from google.protobuf.timestamp_pb2 import Timestamp
+from morpheus.tracker.v1 import tracker_pb2
+
+from morpheus_kit.reasons import docs_link
+
+STATES = (
+    "queued",
+    "sending",
+    "deferred",
+    "uncertain",
+    "rejected",
+    "expired",
+    "cancelled",
+    "failed",
+    "sent",
+    "bounced",
+    "delivered",
+    "opened",
+    "clicked",
+    "unsubscribed",
+    "complained",
+)
+_MILESTONES = ("sent", "delivered", "opened", "clicked", "bounced", "complained", "unsubscribed")
+_decode = msgspec.msgpack.Decoder().decode
+encode = msgspec.json.Encoder().encode
+
+
+def json_response(content: Any, status: int = 200) -> Response:
+    """JSON by the fast encoder."""
+    return Response(encode(content), status, media_type="application/json")
+
+
+def group(message: tracker_pb2.Group) -> dict[str, Any]:
+    """A group: its own fields first, then the shared information."""
+    body: dict[str, Any] = {
+        "group_id": message.group_id,
+        "company_code": message.company_code,
+        "method": message.method,
+        "stream": message.stream,
+        "tags": list(message.tags),
+        "control": message.control,
+        "reason": _reason(message.reason),
+        "total": message.total,
+        "progress": {name: getattr(message.progress, name) for name in ("waiting", "sending", "uncertain", "ended")},
+        "counts": {**dict.fromkeys(STATES, 0), **dict(message.counts)},
+        "percent": message.percent,
+        "rate": message.rate,
+        "eta": time_of(message, "eta"),
+        "accepted_at": time_of(message, "accepted_at"),
+        "finished_at": time_of(message, "finished_at"),
+        "as_of": time_of(message, "as_of"),
+        "operations": [
+            {"type": item.type, "key_id": item.key_id, "time": time_of(item, "time")} for item in message.operations
+        ],
+    }
+    shared = _decode(message.shared) if message.shared else {}
+    return {**body, **{name: value for name, value in shared.items() if name not in body}}
+
+
+def message_item(message: tracker_pb2.Message) -> dict[str, Any]:
+    """A message in a list: everything but bodies, context, attachments and events."""
+    return _message(message, detail=False)
+
+
+def message_detail(message: tracker_pb2.Message) -> dict[str, Any]:
+    """A message with all that is kept of it."""
+    return _message(message, detail=True)
+
+
+def _message(message: tracker_pb2.Message, *, detail: bool) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "id": message.id,
+        "group_id": message.group_id,
+        "company_code": message.company_code,
+        "method": message.method,
+        "provider": message.provider or None,
+        "stream": message.stream,
+        "state": message.state,
+        "reason": _reason(message.reason),
+        "address": message.address,
+        "first_name": message.first_name,
+        "last_name": message.last_name,
+        "user_link": message.user_link,
+        "subject": message.subject,
+        "tags": list(message.tags),
+        "external_id": message.external_id or None,
+        "cost": _cost(message),
+        "segments": message.segments if message.HasField("segments") else None,
+        "attempts": message.attempts,
+        "bounce_type": message.bounce_type or None,
+        "accepted_at": time_of(message, "accepted_at"),
+    }
+    body |= {f"{name}_at": time_of(message, f"{name}_at") for name in _MILESTONES}
+    body |= {"resend_of": None, "next_try_at": time_of(message, "next_try_at")}
+    return body | _detail(message) if detail else body
+
+
+def _detail(message: tracker_pb2.Message) -> dict[str, Any]:
+    return {
+        "text": message.text,
+        "html": message.html,
+        "context": _decode(message.context) if message.context else {},
+        "attachments": [{"name": item.name, "size": item.size, "sha256": item.sha256} for item in message.attachments],
+        "events": [
+            {
+                "id": item.id,
+                "type": item.type,
+                "time": time_of(item, "time"),
+                "detail": _decode(item.detail) if item.detail else {},
+            }
+            for item in message.events
+        ],
+    }
+
+
+def _reason(reason: tracker_pb2.Reason) -> dict[str, str] | None:
+    if not reason.code:
+        return None
+    return {"code": reason.code, "text": reason.text, "docs": docs_link(reason.code)}
+
+
+def _cost(message: tracker_pb2.Message) -> dict[str, str] | None:
+    if not message.HasField("cost_micros"):
+        return None
+    amount = Decimal(message.cost_micros) / 1_000_000
+    return {"amount": f"{amount.normalize():f}", "currency": message.cost_currency}
+
+
+def time_of(message: ProtoMessage, name: str) -> datetime | None:
+    """A time field; None where it is not set."""
+    if not message.HasField(name):
+        return None
+    stamp: Timestamp = getattr(message, name)
+    return stamp.ToDatetime(UTC)

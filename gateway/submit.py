@@ -1,0 +1,91 @@
+"""From a body to intake: the header, then recipients in chunks, each checked as it is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from typing import TypeAlias
+
+import grpc.aio
+from google.protobuf.timestamp_pb2 import Timestamp
+from morpheus.intake.v1 import intake_pb2
+
+from gateway.codec import Header, Post, read_post
+from gateway.services import SUBMIT_SECONDS, Services, answer
+from morpheus_kit.signing import PAYLOAD_METADATA, SignatureHeaders
+
+_Call: TypeAlias = grpc.aio.StreamUnaryCall[intake_pb2.SubmitGroupRequest, intake_pb2.SubmitGroupResponse]
+# From this size on the walk over the bytes would hold the loop up for more than some milliseconds.
+_THREAD_BYTES = 1024 * 1024
+
+
+async def decode(buffer: io.BytesIO) -> Post:
+    """The post in `buffer`. MalformedError, InvalidInputError."""
+    if buffer.getbuffer().nbytes < _THREAD_BYTES:
+        return read_post(buffer)
+    return await asyncio.to_thread(read_post, buffer)
+
+
+async def submit(
+    services: Services, post: Post, digest: bytes, signed: SignatureHeaders, payload: str
+) -> intake_pb2.SubmitGroupResponse:
+    """What intake says to it. Nothing is queued when this raises."""
+    metadata = tuple({**signed.as_dict(), PAYLOAD_METADATA: payload}.items())
+    call = services.intake.SubmitGroup(metadata=metadata, timeout=SUBMIT_SECONDS)
+    try:
+        await _write(call, intake_pb2.SubmitGroupRequest(header=header_message(post, digest)))
+        for chunk in post.chunks():
+            message = intake_pb2.SubmitGroupRequest(chunk=intake_pb2.RecipientChunk(recipients=chunk))
+            if not await _write(call, message):
+                break
+        else:
+            await call.done_writing()
+    except BaseException:
+        call.cancel()
+        raise
+    return await answer(call)
+
+
+async def _write(call: _Call, message: intake_pb2.SubmitGroupRequest) -> bool:
+    """False when intake has answered already: then there is nothing to add, only an answer to read."""
+    try:
+        await call.write(message)
+    except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+        return False
+    return True
+
+
+def header_message(post: Post, digest: bytes) -> intake_pb2.GroupHeader:
+    """The header for intake; absent keys stay absent."""
+    header = post.header
+    message = intake_pb2.GroupHeader(
+        content_sha256=digest,
+        group_id=header.group_id,
+        part=header.part,
+        parts=header.parts,
+        company_code=header.company_code,
+        method=header.method,
+        outer_template=header.outer_template,
+        inner_template=header.inner_template,
+        subject_template=header.subject_template,
+        context=post.context,
+        from_address=header.from_address,
+        reply_to=header.reply_to,
+        tags=header.tags,
+        headers=header.headers,
+        priority=header.priority,
+        missing_variables=header.missing_variables,
+        on_uncertain=header.on_uncertain,
+        unsupported=header.unsupported(),
+    )
+    _add_times(message, header)
+    return message
+
+
+def _add_times(message: intake_pb2.GroupHeader, header: Header) -> None:
+    for name in ("send_at", "expires_at"):
+        moment = getattr(header, name)
+        if moment is not None:
+            stamp = Timestamp()
+            stamp.FromDatetime(moment)
+            getattr(message, name).CopyFrom(stamp)

@@ -1,0 +1,52 @@
+"""Intake's settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field
+
+from morpheus_kit.config import Settings, split_list
+
+Method = Literal["mandrill", "ses", "smtp", "email", "sms", "test"]
+EmailMethod = Literal["mandrill", "ses", "smtp"]
+
+
+class Config(Settings):
+    """Environment of `services.intake`; times in seconds."""
+
+    service: ClassVar[str] = "services.intake"
+
+    home: Path = Field(Path(".morpheus"), description="Folder of keys, templates, records and outbox of a local stack.")
+    intake_addr: str = Field("127.0.0.1:50051", description="Address to serve on, `host:port`.")
+    keys_file: Path | None = Field(
+        None, description="TOML file of API keys, read again when it changes; absent: `keys.toml` in the home."
+    )
+    redis_url: str = Field("redis://127.0.0.1:6379/0", description="The queue: `redis://`, `rediss://` or `unix://`.")
+    redis_replicas: int = Field(
+        0, ge=0, le=10, description="Replicas that must confirm a durable write; 0 for a Redis without replicas."
+    )
+    partitions: int = Field(1, ge=1, le=999, description="Partitions of the queue; the same number in every service.")
+    methods: Annotated[tuple[Method, ...], BeforeValidator(split_list)] = Field(
+        ..., description="Methods that groups may name, e.g. `test,smtp,email`: those that the dispatcher can send by."
+    )
+    email_route: Annotated[tuple[EmailMethod, ...], BeforeValidator(split_list)] = Field(
+        (), description="What method `email` stands for, the first one counts; empty: `smtp` where it is configured."
+    )
+    retention: float = Field(
+        365 * 86_400, gt=0, description="Seconds that a repeated post is recognised; as long as records are kept."
+    )
+    grace: float = Field(25.0, gt=0, description="Seconds to finish uploads under way when asked to stop.")
+
+    @property
+    def keys_path(self) -> Path:
+        """Where the key file is."""
+        return self.keys_file or self.home / "keys.toml"
+
+    @property
+    def email_method(self) -> EmailMethod | None:
+        """What `email` resolves to; None when nothing is configured for it."""
+        if self.email_route:
+            return self.email_route[0]
+        return "smtp" if "smtp" in self.methods else None

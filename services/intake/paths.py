@@ -1,0 +1,32 @@
+"""Paths inside the template store."""
+
+from __future__ import annotations
+
+from services.intake.violations import Violations
+
+_MAX_CHARS = 1024
+_MAX_NAME_CHARS = 255
+
+
+def check_path(place: str, path: str, violations: Violations, *, is_template: bool) -> None:
+    """A relative path without `..`; `place` is the field that holds it."""
+    if path.lower().startswith("s3://"):
+        violations.add_unsupported(place, "s3:// paths are not supported yet")
+    elif not path.strip():
+        violations.add(place, "is required")
+    elif len(path) > _MAX_CHARS:
+        violations.add(place, f"at most {_MAX_CHARS} characters")
+    elif any(char < " " or char in "\\\x7f" for char in path):
+        violations.add(place, "must not hold a backslash or a control character")
+    elif path.startswith("/") or any(step in {"", ".", ".."} for step in path.split("/")):
+        violations.add(place, "must be a path inside the template store, without `..`")
+    elif is_template and path.lower().endswith(".md"):
+        violations.add_unsupported(place, "Markdown templates are not supported yet")
+
+
+def check_file_name(place: str, name: str, violations: Violations) -> None:
+    """The name of an attachment."""
+    if not 1 <= len(name) <= _MAX_NAME_CHARS:
+        violations.add(place, f"1 to {_MAX_NAME_CHARS} characters are required")
+    elif any(char < " " or char in "/\\\x7f" for char in name):
+        violations.add(place, "must not hold a slash, a backslash or a control character")
