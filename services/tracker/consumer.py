@@ -17,7 +17,7 @@ from morpheus_kit.clock import Clock
 from morpheus_kit.errors import MorpheusError
 from morpheus_kit.queue.keys import TRACKERS
 from morpheus_kit.queue.outcomes import Outcome, unpack_outcome
-from morpheus_kit.queue.schema import NewerVersionError
+from morpheus_kit.queue.schema import NewerVersionError, pack
 from morpheus_kit.queue.scripts import Queue
 from services.tracker.store.base import RecordStore, StoreDownError
 
@@ -33,6 +33,8 @@ _CLAIM_EVERY: Final = 10.0
 _BATCH_MESSAGES: Final = 2_000
 _BATCH_BYTES: Final = 2 * 1024 * 1024
 _FIRST_PAUSE, _LAST_PAUSE = 0.2, 5.0
+_BEGINNING, _NEW = "0-0", ">"
+_MOST_REFUSED: Final = 100
 
 
 class Decoded(NamedTuple):
@@ -55,6 +57,8 @@ class Consumer:
         self._clock = clock
         self._name = name
         self._claim_at = 0.0
+        self._after: bytes | str = _BEGINNING
+        self._refused = 0
         self._cursor: bytes | str = "0-0"
         self._idle_ms = 0 if store.exclusive else _IDLE_MS
         self.recorded_ms = 0
@@ -74,6 +78,7 @@ class Consumer:
             except (RedisError, StoreDownError, MorpheusError, OSError, TimeoutError) as exc:
                 log.warning("outcomes_wait", partition=self._keys.partition, error=repr(exc), seconds=pause)
                 prepared = prepared and not isinstance(exc, ResponseError)
+                self._after = _BEGINNING
                 await _sleep(stopping, pause)
                 pause = min(pause * 2, _LAST_PAUSE)
         await self._leave()
@@ -86,7 +91,7 @@ class Consumer:
             entries = await self._read()
         if entries:
             await self.record(entries)
-        else:
+        elif self._after == _NEW:
             self.recorded_ms = started
         return len(entries)
 
@@ -114,15 +119,20 @@ class Consumer:
             for item in items:
                 await self._write([item])
             return
-        if refused:
-            log.error("records_stripped", partition=self._keys.partition, count=len(refused), first=refused[0])
+        self._refused = 0
+        for record, reason in refused:
+            await self._bury(b"record", reason, {b"record": pack(record)})
         await self._queue.ack_outcomes([item.entry_id for item in items])
 
     async def _read(self) -> list[Entry]:
+        """First, at the start and after each failure, what this consumer was given and has not finished."""
         answer = await self._redis.xreadgroup(
-            TRACKERS, self._name, {self._keys.outcomes: ">"}, count=_READ, block=_BLOCK_MS
+            TRACKERS, self._name, {self._keys.outcomes: self._after}, count=_READ, block=_BLOCK_MS
         )
-        return _entries(answer)
+        entries = _entries(answer)
+        if self._after != _NEW:
+            self._after = entries[-1][0] if entries else _NEW
+        return [(entry_id, fields) for entry_id, fields in entries if fields]
 
     async def _claim(self) -> list[Entry]:
         """What a consumer that went away has left unfinished; looked for now and then."""
@@ -141,10 +151,15 @@ class Consumer:
         if isinstance(error, NewerVersionError):
             log.warning("outcome_is_newer", partition=self._keys.partition, entry=entry_id.decode(), error=repr(error))
             return
-        log.error("outcome_is_dead", partition=self._keys.partition, entry=entry_id.decode(), error=repr(error))
-        about = {b"kind": b"outcome", b"reason": repr(error).encode(), b"entry": entry_id}
-        await self._redis.xadd(self._keys.dead, {**fields, **about})
+        self._refused += 1
+        if self._refused > _MOST_REFUSED:
+            raise StoreDownError(f"{_MOST_REFUSED} entries in a row were refused; the fault is not theirs") from error
+        await self._bury(b"outcome", repr(error), {**fields, b"entry": entry_id})
         await self._queue.ack_outcomes([entry_id])
+
+    async def _bury(self, kind: bytes, reason: str, content: Fields) -> None:
+        log.error("outcome_is_dead", partition=self._keys.partition, kind=kind.decode(), reason=reason)
+        await self._redis.xadd(self._keys.dead, {**content, b"kind": kind, b"reason": reason.encode()})
 
     async def _leave(self) -> None:
         """A consumer is deleted only when it has nothing pending, else what it holds would be lost."""

@@ -16,6 +16,7 @@ from services.tracker.words import split_words
 
 METHODS = ("mandrill", "ses", "smtp", "email", "sms", "test")
 _DEFAULT_PAGE, _LARGEST_PAGE = 50, 200
+_MOST_WORDS = 50
 _COMPANY = re.compile(r"[a-z0-9_-]{1,64}")
 _STREAM = re.compile(r"[a-z0-9-]{1,32}")
 
@@ -45,6 +46,8 @@ def message_filter(request: pb.ListMessagesRequest) -> MessageFilter:
     words = tuple(split_words(request.query))
     if request.query and not words:
         raise InvalidInputError.of("q", "must have a letter or a digit")
+    if len(words) > _MOST_WORDS:
+        raise InvalidInputError.of("q", f"must have {_MOST_WORDS} words or fewer")
     _known("state", request.state, STATES)
     _known("reason", request.reason, [code.value for code in ReasonCode])
     _known("method", request.method, METHODS)

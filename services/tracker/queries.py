@@ -48,9 +48,7 @@ class Queries:
         as_of = self._recorded_ms(company)
         row = await self._group_row(company, group_id)
         owner = row.shared.company_code if row is not None else company
-        ledger = await self._ledgers.read(owner, group_id) if owner != EVERYONE else None
-        if company not in {EVERYONE, owner}:
-            raise NotFoundError("There is no such group.")
+        ledger = await self._ledger(owner, group_id, row)
         view = view_group(row, ledger, as_of, self._clock.now_ms())
         if view is None:
             raise NotFoundError("There is no such group.")
@@ -123,6 +121,17 @@ class Queries:
             return await self._store.group(company, group_id)
         except StoreDownError as exc:
             raise _down() from exc
+
+    async def _ledger(self, owner: str, group_id: str, row: GroupRow | None) -> Ledger | None:
+        """None where the queue knows nothing of it, or is away while the records say all that counts."""
+        if owner == EVERYONE:
+            return None
+        try:
+            return await self._ledgers.read(owner, group_id)
+        except UnavailableError:
+            if row is not None and is_over(row):
+                return None
+            raise
 
     async def _open_ledgers(self, rows: Sequence[GroupRow]) -> list[Ledger | None]:
         """Ledgers of those that are not over; the records say all about the others."""

@@ -26,6 +26,8 @@ from morpheus_kit.rpc.server import RpcServer
 from morpheus_kit.rpc.status import from_rpc_error
 from services.tracker.app import build
 from services.tracker.config import Config
+from services.tracker.store.base import StoreDownError
+from services.tracker.store.sqlite import SqliteStore
 
 T = TypeVar("T")
 MONTH = "202606"
@@ -313,6 +315,43 @@ async def test_poison_goes_to_dead_and_the_others_go_on(tracker: Any, sender: Se
     await until(lambda: redis.xlen(keys.outcomes), lambda length: length == 0)
     assert await redis.xlen(keys.dead) == 3
     assert len((await stub.ListMessages(pb.ListMessagesRequest(company_code="acme"))).messages) == 1
+
+
+async def test_record_that_cannot_be_read_is_kept_stripped(tracker: Any, sender: Sender, redis: Redis) -> None:
+    keys = sender.queue.keys
+    await sender.commit(2)
+    bad = MessageRecord(sender.reference(0), "acme", "june", b"\xc1")
+    await sender.add(pack_records([bad, sender.record(1)]), [sender.event(0, "sent"), sender.event(1, "sent")])
+    stub = await tracker()
+    await until(lambda: redis.xlen(keys.outcomes), lambda length: length == 0)
+    assert await redis.xlen(keys.dead) == 1
+    group = (await stub.GetGroup(pb.GetGroupRequest(company_code="acme", group_id="june"))).group
+    assert (group.counts["sent"], group.control) == (2, "finished")
+
+
+async def test_store_that_is_down_loses_nothing(
+    tracker: Any, sender: Sender, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = sender.queue.keys
+    down = True
+    write = SqliteStore.write
+
+    async def failing(self: SqliteStore, outcome: Any) -> Any:
+        if down:
+            raise StoreDownError("disk full")
+        return await write(self, outcome)
+
+    monkeypatch.setattr(SqliteStore, "write", failing)
+    await sender.commit(2)
+    stub = await tracker()
+    await until(lambda: redis.xpending(keys.outcomes, TRACKERS), lambda pending: pending["pending"] == 1)
+    await sender.send(0, 1)
+    group = (await stub.GetGroup(pb.GetGroupRequest(company_code="acme", group_id="june"))).group
+    assert (group.total, group.counts["queued"]) == (2, 2)
+    down = False
+    await until(lambda: redis.xlen(keys.outcomes), lambda length: length == 0)
+    assert len((await stub.ListMessages(pb.ListMessagesRequest(company_code="acme"))).messages) == 2
+    assert await redis.xlen(keys.dead) == 0
 
 
 async def test_entry_of_a_newer_release_is_left_alone(tracker: Any, sender: Sender, redis: Redis) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from morpheus_kit import ids
 from morpheus_kit.queue.outcomes import Outcome
-from morpheus_kit.queue.schema import SharedInfo
+from morpheus_kit.queue.schema import MessageRecord, SharedInfo
 from services.tracker.documents import Document
 
 EVERYONE = "*"
@@ -15,6 +15,13 @@ EVERYONE = "*"
 
 class StoreDownError(Exception):
     """The store cannot write or read now; the same call may succeed later."""
+
+
+class Refusal(NamedTuple):
+    """A record of which only ids and events could be kept, and why."""
+
+    record: MessageRecord
+    reason: str
 
 
 class Operation(NamedTuple):
@@ -98,10 +105,10 @@ class RecordStore(Protocol):
         """Closes it; what is being written is finished."""
         ...
 
-    async def write(self, outcome: Outcome) -> list[str]:
+    async def write(self, outcome: Outcome) -> list[Refusal]:
         """Reads, folds and writes, all or nothing; any number of times with the same result.
 
-        Returns what could only be kept stripped, a line each. StoreDownError when nothing was
+        Returns the records that could only be kept stripped. StoreDownError when nothing was
         written and the same call may succeed later; any other exception means that it never will.
         """
         ...

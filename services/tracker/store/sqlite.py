@@ -19,7 +19,7 @@ from morpheus_kit.errors import DeadlineError
 from morpheus_kit.queue.outcomes import Outcome
 from services.tracker.documents import Document
 from services.tracker.store import sqlite_queries as queries
-from services.tracker.store.base import GroupFilter, GroupRow, MessageFilter, Position, StoreDownError
+from services.tracker.store.base import GroupFilter, GroupRow, MessageFilter, Position, Refusal, StoreDownError
 from services.tracker.store.schema import connect_reader, connect_writer, migrate
 from services.tracker.store.sqlite_writer import SqliteWriter
 
@@ -54,7 +54,7 @@ class SqliteStore:
         """Closes the file after the last write."""
         await asyncio.to_thread(self._close)
 
-    async def write(self, outcome: Outcome) -> list[str]:
+    async def write(self, outcome: Outcome) -> list[Refusal]:
         """One transaction. StoreDownError when the file cannot be written now."""
         return await asyncio.get_running_loop().run_in_executor(self._writing, self._write, outcome)
 
@@ -94,12 +94,14 @@ class SqliteStore:
             os.close(self._lease)
             self._lease = None
 
-    def _write(self, outcome: Outcome) -> list[str]:
+    def _write(self, outcome: Outcome) -> list[Refusal]:
         if self._writer is None:
             raise StoreDownError("The record store is not open.")
         try:
             return self._writer.write(outcome)
-        except sqlite3.OperationalError as exc:
+        except (sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError):
+            raise  # it is what was to be written that is wrong
+        except sqlite3.Error as exc:
             raise StoreDownError(str(exc)) from exc
 
     async def _read(self, question: Callable[[sqlite3.Connection], T]) -> T:
@@ -117,7 +119,7 @@ class SqliteStore:
             finally:
                 if db.in_transaction:
                     db.execute("COMMIT")
-        except sqlite3.OperationalError as exc:
+        except sqlite3.Error as exc:
             if time.monotonic() > deadline:
                 raise DeadlineError("The question took too long; narrow it down.") from exc
             raise StoreDownError(str(exc)) from exc
@@ -133,10 +135,12 @@ class SqliteStore:
 def _lease(path: Path) -> int:
     """Holds the file for this process until it ends, whatever way it ends."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    handle = os.open(path.with_name(path.name + ".lock"), flags, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as exc:
         os.close(handle)
         raise ConfigError(f"{path}: another process has these records open.") from exc
+    os.close(os.open(path, flags, 0o600))  # SQLite itself would let everybody read it
     return handle

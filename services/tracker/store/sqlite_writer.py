@@ -19,6 +19,7 @@ from morpheus_kit.queue.outcomes import Outcome
 from morpheus_kit.queue.schema import Event, GroupEvent, GroupRecord, MessageRecord, NewerVersionError, pack
 from services.tracker.documents import Body, Head, body_of, head_of, record_rank, searchable, stripped_head
 from services.tracker.states import fold
+from services.tracker.store.base import Refusal
 from services.tracker.store.schema import COMMON_STATES
 from services.tracker.words import fold_text, normalise_address
 
@@ -99,8 +100,8 @@ class SqliteWriter:
         self._compressor = zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True)
         self._next = 1 + (connection.execute("SELECT max(n) FROM messages").fetchone()[0] or 0)
 
-    def write(self, outcome: Outcome) -> list[str]:
-        """One transaction, all or nothing. Returns a line for each record that was kept stripped."""
+    def write(self, outcome: Outcome) -> list[Refusal]:
+        """One transaction, all or nothing. Returns the records that were kept stripped."""
         before = self._next
         self._db.execute("BEGIN IMMEDIATE")
         try:
@@ -114,13 +115,13 @@ class SqliteWriter:
             raise
         return refused
 
-    def _write(self, outcome: Outcome) -> list[str]:
+    def _write(self, outcome: Outcome) -> list[Refusal]:
         for group in outcome.groups:
             self._write_group(group)
         for operation in outcome.group_events:
             self._write_operation(operation)
         changes = collect(outcome.messages, outcome.events)
-        rows, refused = Rows(), list[str]()
+        rows, refused = Rows(), list[Refusal]()
         for message_id, stored in self._read(changes):
             self._fold(message_id, changes[message_id], stored, rows, refused)
         self._store(rows)
@@ -177,7 +178,7 @@ class SqliteWriter:
         for message_id in by_id.values():
             yield message_id, None
 
-    def _fold(self, message_id: str, change: Change, stored: Stored | None, rows: Rows, refused: list[str]) -> None:
+    def _fold(self, message_id: str, change: Change, stored: Stored | None, rows: Rows, refused: list[Refusal]) -> None:
         if stored is None:
             n, self._next = self._next, self._next + 1
             head, company, group_n = Head(), None, None
@@ -213,7 +214,7 @@ class SqliteWriter:
         (rows.inserts if stored is None else rows.updates).append(row)
 
     def _take_record(
-        self, n: int, record: MessageRecord, rank: tuple[int, int], old: Head, rows: Rows, refused: list[str]
+        self, n: int, record: MessageRecord, rank: tuple[int, int], old: Head, rows: Rows, refused: list[Refusal]
     ) -> Head:
         if old.record[0]:
             self._forget_words(n, old)
@@ -223,7 +224,7 @@ class SqliteWriter:
         except NewerVersionError:
             raise
         except ValueError as exc:
-            refused.append(f"{record.reference}: {exc}")
+            refused.append(Refusal(record, f"{record.reference}: {exc}"))
             head, body = stripped_head(rank, self._clock.now_ms(), str(exc)), Body()
         rows.words.append((n, fold_text(searchable(head, body.text))))
         rows.bodies.append((n, self._compressor.compress(_encoder.encode(body))))

@@ -222,7 +222,7 @@ async def test_better_record_replaces_text_and_search(store: SqliteStore) -> Non
 async def test_record_that_cannot_be_read_is_kept_stripped(store: SqliteStore) -> None:
     bad = MessageRecord(reference(0), "acme", "june", b"\xc1")
     refused = await store.write(Outcome([group()], [bad, record(1)], [event(0)]))
-    assert len(refused) == 1
+    assert [refusal.record for refusal in refused] == [bad]
     found = await store.message("acme", ids.message_id("acme", "june", 0, 0))
     assert found is not None
     assert (found.head.folded.state, bool(found.head.error), found.message) == ("sent", True, None)
