@@ -139,7 +139,11 @@ class SenderSteps(Runner):
         return [entry.decode() for entry in await self.run("renew", method, priority, consumer, *entry_ids)]
 
     async def claim(self, method: str, priority: str, consumer: str, min_idle_ms: int, count: int) -> list[Claimed]:
-        """Takes over entries whose lease ran out."""
+        """Takes over entries of others whose lease ran out.
+
+        An entry may come back to a sender that still has it in hand, after a stall: leave that one out, for
+        the gate lets both copies of one consumer pass.
+        """
         rows = await self.run("claim", method, priority, consumer, min_idle_ms, count)
         return [
             Claimed(entry.decode(), part.decode(), unpack_element(element), deliveries, mark.decode() or None)

@@ -104,7 +104,8 @@ end
 
 -- Groups, their ledger and their parts -------------------------------------------------------
 
-local groups, parts = {}, {}
+local groups, parts = {}, {} -- by name, and in the order in which they were met
+local met_groups, met_parts = {}, {}
 
 local function group_of(name)
   local group = groups[name]
@@ -115,7 +116,7 @@ local function group_of(name)
   group.company, group.id = string.match(name, '^([^/]*)/(.*)$')
   local expires = tonumber(read[3] or 0)
   group.expired = expires > 0 and expires <= NOW
-  groups[name] = group
+  groups[name], met_groups[#met_groups + 1] = group, group
   return group
 end
 
@@ -125,7 +126,7 @@ local function part_of(name)
   local group, number = string.match(name, '^(.*)/(%d+)$')
   part = {name = name, group = group_of(group), pending = PREFIX .. 'pending:' .. name, state = 'state:' .. number}
   part.ending, part.backs = 'ending:' .. number, {}
-  parts[name] = part
+  parts[name], met_parts[#met_parts + 1] = part, part
   return part
 end
 
@@ -149,7 +150,7 @@ local function expire_if_drained(group)
 end
 
 local function write_ledgers()
-  for _, group in pairs(groups) do
+  for _, group in ipairs(met_groups) do
     for field, change in pairs(group.moves) do
       if change ~= 0 then call('HINCRBY', group.key, field, change) end
     end
@@ -213,7 +214,7 @@ local function write_entries(stream)
     call('XACK', stream, SENDERS, unpack(dropped_ids))
     call('XDEL', stream, unpack(dropped_ids))
   end
-  for _, part in pairs(parts) do
+  for _, part in ipairs(met_parts) do
     for i = #part.backs, 1, -1 do call('LPUSH', part.pending, part.backs[i]) end
     if #part.backs > 0 then refill(part) end
   end

@@ -18,7 +18,7 @@ local doubts = view(DOUBT, items)
 
 local function to_pending(part, element)
   call('RPUSH', part.pending, element)
-  pushed[part.name] = part
+  pushed[#pushed + 1] = part
 end
 
 local function wake(id)
@@ -43,7 +43,7 @@ local function wake(id)
 end
 
 for _, item in ipairs(items) do wake(item.id) end
-for _, part in pairs(pushed) do refill(part) end
+for _, part in ipairs(pushed) do refill(part) end
 finish()
 
 local next_due = -1

@@ -6,7 +6,10 @@ import pytest
 from redis.asyncio import Redis
 
 from morpheus_kit.queue.scripts import Queue
-from tests.integration.queue.rig import Rig
+
+pytest.register_assert_rewrite("tests.integration.queue.simulator", "tests.integration.queue.rig")
+
+from tests.integration.queue.rig import Rig  # noqa: E402  after the line above
 
 
 @pytest.fixture
