@@ -14,7 +14,7 @@ from gateway.access import AccessLog
 from gateway.bodies import BodyReader
 from gateway.config import Config
 from gateway.mailbox import Mailbox
-from gateway.routes import groups, health, messages, outbox, posts
+from gateway.routes import docs, groups, health, messages, outbox, posts
 from gateway.services import Services
 from morpheus_kit.keyring import Keyring
 from morpheus_kit.lifecycle import Task, Unit
@@ -28,6 +28,7 @@ def make_app(config: Config, services: Services, keyring: Keyring) -> FastAPI:
         title="Morpheus",
         version="1",
         summary="Posts a group of messages, and reads what became of each.",
+        docs_url=None,
         redoc_url=None,
     )
     app.state.config = config
@@ -37,7 +38,7 @@ def make_app(config: Config, services: Services, keyring: Keyring) -> FastAPI:
     app.state.stopping = asyncio.Event()
     problems.install(app)
     app.add_middleware(AccessLog)
-    for router in (posts.router, groups.router, messages.router, health.router, outbox.start):
+    for router in (posts.router, groups.router, messages.router, health.router, docs.router):
         app.include_router(router)
     if config.outbox is not None:
         app.state.mailbox = Mailbox(config.outbox)

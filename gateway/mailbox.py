@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.parser import BytesHeaderParser, BytesParser
+from email.utils import parseaddr
 from pathlib import Path
 
 from morpheus_kit.errors import NotFoundError
@@ -26,8 +27,8 @@ class Summary:
 
     id: str
     subject: str
-    sender: str
-    recipient: str
+    name: str
+    address: str
     written_at: datetime
     size: int
     attachments: bool
@@ -126,11 +127,12 @@ def _matches(path: Path, words: list[str]) -> bool:
 def _summary(path: Path) -> Summary:
     headers = _headers(path)
     status = path.stat()
+    name, address = parseaddr(str(headers.get("To", "")))
     return Summary(
         id=path.stem,
         subject=str(headers.get("Subject", "")),
-        sender=str(headers.get("From", "")),
-        recipient=str(headers.get("To", "")),
+        name=name,
+        address=address,
         written_at=datetime.fromtimestamp(status.st_mtime, UTC),
         size=status.st_size,
         attachments=headers.get_content_type() == "multipart/mixed",

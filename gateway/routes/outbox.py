@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from ipaddress import ip_address
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query, Request
-from fastapi.responses import RedirectResponse, Response
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from fastapi.responses import Response
 
+from gateway import pages
 from gateway.html_view import html_response
 from gateway.mailbox import Mail, Mailbox
 from morpheus_kit.errors import ForbiddenError, NotFoundError
 
-_PAGES = Path(__file__).parent.parent / "pages"
-_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self' data:; frame-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
 _LOOPBACK_NAMES = frozenset(["localhost", "127.0.0.1", "[::1]"])
-_KIB = 1024
 
 
 def loopback_only(request: Request) -> None:
@@ -44,42 +37,13 @@ def _is_loopback(host: str) -> bool:
 router = APIRouter(dependencies=[Depends(loopback_only)], include_in_schema=False)
 
 
-def _size(count: int) -> str:
-    """Bytes for people."""
-    if count < _KIB:
-        return f"{count} B"
-    return f"{count / _KIB:.0f} KB" if count < _KIB * _KIB else f"{count / _KIB / _KIB:.1f} MB"
-
-
-_pages = Environment(
-    loader=FileSystemLoader(_PAGES / "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_pages.filters["size"] = _size
-
-
-def _page(name: str, **values: object) -> Response:
-    return Response(
-        _pages.get_template(name).render(values),
-        media_type="text/html",
-        headers={
-            "content-security-policy": _POLICY,
-            "referrer-policy": "same-origin",
-            "x-content-type-options": "nosniff",
-            "cache-control": "no-store",
-        },
-    )
-
-
 def _mailbox(request: Request) -> Mailbox:
     mailbox: Mailbox = request.app.state.mailbox
     return mailbox
 
 
 Box = Annotated[Mailbox, Depends(_mailbox)]
+Tab = Literal["desktop", "phone", "text", "headers", "files"]
 
 
 @router.get("/outbox")
@@ -88,21 +52,13 @@ async def outbox(
 ) -> Response:
     """The list, newest first."""
     found = await asyncio.to_thread(box.page, page, q)
-    return _page("outbox.html", page=found, q=q)
-
-
-@router.get("/outbox/style.css")
-async def style() -> Response:
-    """The style of the pages."""
-    return Response(
-        (_PAGES / "static" / "style.css").read_bytes(), media_type="text/css", headers={"cache-control": "no-cache"}
-    )
+    return pages.page("outbox.html", page=found, q=q)
 
 
 @router.get("/outbox/{mail_id}")
-async def mail(box: Box, mail_id: str) -> Response:
+async def mail(box: Box, mail_id: str, tab: Tab = "desktop") -> Response:
     """One mail: body at two widths, text part, headers, attachments."""
-    return _page("mail.html", mail=await _read(box, mail_id))
+    return pages.page("mail.html", mail=await _read(box, mail_id), tab=tab)
 
 
 @router.get("/outbox/{mail_id}/html")
@@ -142,17 +98,7 @@ def _file(content: bytes, media_type: str, name: str, *, inline: bool) -> Respon
         media_type=media_type,
         headers={
             "content-disposition": f"{kind}; filename*=UTF-8''{quote(name)}",
-            "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; object-src 'self'",
             "x-content-type-options": "nosniff",
             "cache-control": "no-store",
         },
     )
-
-
-start = APIRouter(include_in_schema=False)
-
-
-@start.get("/")
-async def home(request: Request) -> Response:
-    """To what a person most likely wants to see."""
-    return RedirectResponse("/outbox" if hasattr(request.app.state, "mailbox") else "/docs")
