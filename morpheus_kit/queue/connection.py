@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import hiredis
 from redis.asyncio import Redis
@@ -50,7 +50,10 @@ def open_redis(url: str, *, socket_timeout: float = SOCKET_TIMEOUT) -> Redis:
     }
     if not url.startswith("unix:"):
         options["socket_keepalive"] = True
-    return Redis.from_url(url, **options)
+    redis = Redis.from_url(url, **options)
+    pool = redis.connection_pool
+    pool.connection_class = _fast(cast("Any", pool.connection_class))
+    return redis
 
 
 async def connect(
