@@ -82,6 +82,9 @@ class Delivery:
             )
             for held in going
         ]
+        handed_over_ms = self._clock.now_ms()
+        for held in going:
+            held.handed_over_ms = handed_over_ms
         verdicts, packed = await asyncio.gather(
             ctx.route.provider.send(outgoing), asyncio.to_thread(results.records, going, ctx.group)
         )

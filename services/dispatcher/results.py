@@ -27,6 +27,8 @@ class Held:
     rendered: renderer_pb2.RenderedMessage | None = None
     payload: bytes = b""
     address: str = ""
+    handed_over_ms: int = 0
+    """When its provider was called: the time of what became of that, so that no receipt is told before it."""
 
 
 def commit_item(
@@ -40,7 +42,7 @@ def commit_item(
         reference,
         decision.event_type,
         attempt,
-        now_ms,
+        held.handed_over_ms or now_ms,
         "us",
         decision.reason or "",
         decision.text,
