@@ -47,13 +47,11 @@ class Stack:
         target.mkdir(parents=True, exist_ok=True)
         for path in sample.TEMPLATES.iterdir():
             shutil.copy(path, target / path.name)
-        log = (self.home / "stack.log").open("wb")
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "local", "--home", str(self.home), "--port", str(self.port)],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **self.environment},
-        )
+        command = [sys.executable, "-m", "local", "--home", str(self.home), "--port", str(self.port)]
+        with (self.home / "stack.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **self.environment}
+            )
         deadline = time.monotonic() + START_SECONDS
         while not self._is_ready():
             if time.monotonic() > deadline or self._process.poll() is not None:
