@@ -49,15 +49,13 @@ def redis_url() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="valkey-") as folder:
         socket = Path(folder) / "socket"
         options = [word for name, value in _OPTIONS.items() for word in (f"--{name}", value)]
-        process = subprocess.Popen(
-            [_binary(), *options, "--dir", folder, "--unixsocket", str(socket)], stdout=subprocess.DEVNULL
-        )
-        try:
-            _wait_until_ready(socket, process)
-            yield f"unix://{socket}"
-        finally:
-            process.terminate()
-            process.wait(10)
+        command = [_binary(), *options, "--dir", folder, "--unixsocket", str(socket)]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+            try:
+                _wait_until_ready(socket, process)
+                yield f"unix://{socket}"
+            finally:
+                process.kill()  # what it holds is thrown away with its folder
 
 
 @pytest.fixture
