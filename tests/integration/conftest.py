@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import tempfile
 import time
@@ -35,9 +36,14 @@ def _binary() -> Path:
     return Path(get_binary_path())
 
 
-def _wait_until_ready(socket: Path, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 10
-    while not socket.exists():
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
+
+
+def _wait_until_ready(path: Path, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 20
+    while not _listens(path):
         if process.poll() is not None or time.monotonic() > deadline:
             pytest.fail("Valkey did not start")
         time.sleep(0.01)
@@ -47,13 +53,13 @@ def _wait_until_ready(socket: Path, process: subprocess.Popen[bytes]) -> None:
 def redis_url() -> Iterator[str]:
     """The address of a running Valkey."""
     with tempfile.TemporaryDirectory(prefix="valkey-") as folder:
-        socket = Path(folder) / "socket"
+        path = Path(folder) / "socket"
         options = [word for name, value in _OPTIONS.items() for word in (f"--{name}", value)]
-        command = [_binary(), *options, "--dir", folder, "--unixsocket", str(socket)]
+        command: list[str] = [str(_binary()), *options, "--dir", folder, "--unixsocket", str(path)]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
             try:
-                _wait_until_ready(socket, process)
-                yield f"unix://{socket}"
+                _wait_until_ready(path, process)
+                yield f"unix://{path}"
             finally:
                 process.kill()  # what it holds is thrown away with its folder
 
