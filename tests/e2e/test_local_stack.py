@@ -84,11 +84,18 @@ class Stack:
         return None
 
 
+def runs(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 def still_running(processes: list[psutil.Process], limit: float) -> list[psutil.Process]:
     """Those that outlive the limit; a dead one that nobody has waited for yet does not run."""
 
     def living() -> list[psutil.Process]:
-        return [one for one in processes if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+        return [one for one in processes if runs(one)]
 
     until = time.monotonic() + limit
     while living() and time.monotonic() < until:
