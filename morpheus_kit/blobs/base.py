@@ -21,7 +21,7 @@ class TemplateStore(Protocol):
         """The present content of `path`.
 
         Raises:
-            InvalidInputError: the path is absolute, holds `..` or leads out of the store.
+            InvalidInputError: the path is absolute, has an empty, `.` or `..` part, or leads out of the store.
             NotFoundError: there is no such file.
             TooLargeError: the file has more than `limit` bytes.
             UnavailableError: the store cannot be read now.

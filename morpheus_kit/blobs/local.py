@@ -12,6 +12,8 @@ from urllib.parse import unquote, urlsplit
 from morpheus_kit.blobs.base import Blob
 from morpheus_kit.errors import InvalidInputError, NotFoundError, TooLargeError, UnavailableError
 
+# One spelling a file: pinned versions are found by path.
+_REFUSED_PARTS = frozenset({"", ".", ".."})
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO})
 
 
@@ -51,7 +53,7 @@ class FolderStore:
         return Blob(content, hashlib.sha256(content).hexdigest())
 
     def _locate(self, path: str) -> Path:
-        if not path or path.startswith("/") or "\\" in path or "\0" in path or ".." in path.split("/"):
+        if "\\" in path or "\0" in path or not _REFUSED_PARTS.isdisjoint(path.split("/")):
             raise InvalidInputError.of("path", f"{path!r} is not a path inside the template store")
         root = self._root.resolve()
         try:

@@ -15,6 +15,22 @@ Fetch = Callable[[str], Content]
 
 # The library's own table, not the machine's: the same name has the same type everywhere.
 _TYPES = mimetypes.MimeTypes(filenames=())
+for _ending, _kind in {
+    ".avif": "image/avif",
+    ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    ".eml": "message/rfc822",
+    ".heic": "image/heic",
+    ".ics": "text/calendar",
+    ".md": "text/markdown",
+    ".odt": "application/vnd.oasis.opendocument.text",
+    ".pkpass": "application/vnd.apple.pkpass",
+    ".pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    ".vcf": "text/vcard",
+    ".webp": "image/webp",
+    ".woff2": "font/woff2",
+    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}.items():
+    _TYPES.add_type(_kind, _ending)
 _ENCODINGS = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
 UNKNOWN_TYPE = "application/octet-stream"
 

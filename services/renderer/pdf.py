@@ -42,8 +42,6 @@ class SlicePdfs:
             reason = exc.text
         except MemoryError:
             reason = "it needs too much memory"
-        except (ImportError, OSError) as exc:
-            reason = f"a library that PDFs need is missing: {exc}"
         except Exception as exc:  # noqa: BLE001  whatever a document can raise concerns its message only
             reason = f"{type(exc).__name__}: {str(exc)[:200]}"
         raise RenderError(ReasonCode.PDF_FAILED, f"PDF {name!r}: {reason}")
@@ -51,7 +49,9 @@ class SlicePdfs:
     def _weasy(self) -> ModuleType:
         position, _ = self._progress.read()
         self._progress.begin(LOADING)
-        from services.renderer import weasy  # noqa: PLC0415  40 MB and a second that only PDFs need
-
+        try:
+            from services.renderer import weasy  # noqa: PLC0415  40 MB and a second that only PDFs need
+        except (ImportError, OSError) as exc:
+            raise RenderError(ReasonCode.PDF_FAILED, f"a library that PDFs need is missing: {exc}") from exc
         self._progress.begin(position)
         return weasy

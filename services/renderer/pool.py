@@ -18,6 +18,7 @@ from services.renderer.shared_cache import OwnedCache
 log = logs.get_logger(__name__)
 
 START_SECONDS = 30.0
+STARTS = 3
 STOP_SECONDS = 2.0
 # glibc gives each freed HTML tree back to the kernel and faults it in again for the next; workers keep it instead.
 ALLOCATOR = {
@@ -126,6 +127,10 @@ class Worker:
             self.busy = False
         return frame
 
+    def kill(self) -> None:
+        """Ends it at once."""
+        kill(self._process)
+
     async def stop(self) -> None:
         """Closes its input and sees it end."""
         if self._process.stdin is not None:
@@ -153,7 +158,7 @@ class WorkerPool:
     async def start(self) -> None:
         """Returns when every worker has loaded what it needs."""
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._spawn()) for _ in range(self._limits.workers)]
+            tasks = [group.create_task(self._start_worker()) for _ in range(self._limits.workers)]
         for task in tasks:
             self._slots.put_nowait(task.result())
 
@@ -173,15 +178,21 @@ class WorkerPool:
         try:
             if worker is None or not worker.alive:
                 worker = None  # the slot stays free when no worker can be started
-                worker = await self._spawn()
+                worker = await self._start_worker()
             yield worker
         finally:
             if worker is not None and (worker.busy or not worker.alive):
-                with contextlib.suppress(ProcessLookupError):
-                    log.warning("render_worker_replaced", pid=worker.pid)
-                    os.kill(worker.pid, 9)
+                log.warning("render_worker_replaced", pid=worker.pid)
+                worker.kill()
                 worker = None
             self._slots.put_nowait(worker)
+
+    async def _start_worker(self) -> Worker:
+        """UnavailableError when none of a few starts succeeds."""
+        for _ in range(STARTS):
+            with contextlib.suppress(TimeoutError, EOFError):
+                return await self._spawn()
+        raise UnavailableError("No render worker can be started.")
 
     async def _spawn(self) -> Worker:
         self._started += 1
@@ -198,15 +209,15 @@ class WorkerPool:
             env=os.environ | ALLOCATOR,
         )
         worker = Worker(process, progress, self._limits.timeout)
+        ready = False
         try:
             async with asyncio.timeout(START_SECONDS):
                 assert process.stdout is not None  # noqa: S101  made with a pipe
-                await frames.read_async(process.stdout)
-        except (TimeoutError, EOFError) as exc:
-            kill(process)
-            raise UnavailableError("No render worker can be started.") from exc
+                ready = (await frames.read_async(process.stdout)).kind == frames.READY
         finally:
             path.unlink(missing_ok=True)
+            if not ready:
+                kill(process)
         return worker
 
 

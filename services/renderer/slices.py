@@ -90,7 +90,7 @@ def after_death(
 
     Past its deadline a worker was at one message, which is the guilty one; when several in a row were (`endless`),
     it is what they share. A worker that died otherwise makes its message a suspect: that one is tried again alone,
-    and fails when it ends its worker once more.
+    and fails when it has ended MOST_DEATHS workers.
     """
     messages = left.messages
     guilty = position if 0 <= position < len(messages) else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -23,13 +24,13 @@ _shared_fonts = FontConfiguration()
 def write_pdf(html: str, files: StoredFiles) -> bytes:
     """One PDF. RenderError when anything that it shows cannot be had; WeasyPrint's own errors pass."""
     _problems.texts.clear()
-    document = HTML(string=html, base_url=BASE, url_fetcher=StoreFetcher(files))
-    try:
-        content: bytes = document.write_pdf(font_config=_fonts(html))
-    except FatalURLFetchingError as exc:
-        raise _failed(str(exc.__cause__ or exc)) from exc
-    if _problems.texts:
-        raise _failed(_problems.texts[0].replace(BASE, ""))
+    fetcher = StoreFetcher(files)
+    content = b""
+    # What stops a document passes as FatalURLFetchingError, but drawing an SVG swallows even that.
+    with contextlib.suppress(FatalURLFetchingError):
+        content = HTML(string=html, base_url=BASE, url_fetcher=fetcher).write_pdf(font_config=_fonts(html))
+    if fetcher.problem or _problems.texts:
+        raise _failed((fetcher.problem or _problems.texts[0]).replace(BASE, ""))
     return content
 
 
@@ -56,11 +57,20 @@ class StoreFetcher(URLFetcher):  # type: ignore[misc]  # no types published
     def __init__(self, files: StoredFiles) -> None:
         super().__init__(allowed_protocols=("data",), fail_on_errors=True)
         self._files = files
+        self.problem = ""
 
     def fetch(self, url: str, headers: dict[str, str] | None = None) -> Any:
-        """A response, or RenderError."""
-        if url[:5].lower() == "data:":
-            return super().fetch(url, headers)
+        """A response; what is raised is kept as `problem`."""
+        try:
+            return super().fetch(url, headers) if url[:5].lower() == "data:" else self._read(url)
+        except RenderError as exc:
+            self.problem = self.problem or exc.text
+            raise
+        except Exception as exc:
+            self.problem = self.problem or f"{url[:60]}: {exc}"
+            raise
+
+    def _read(self, url: str) -> Any:
         path = store_path(url)
         found = self._files.get(path)
         if found.error:
@@ -69,7 +79,7 @@ class StoreFetcher(URLFetcher):  # type: ignore[misc]  # no types published
 
 
 class ProblemLog(logging.Handler):
-    """What WeasyPrint only logs but a reader would miss: images and styles that did not load."""
+    """What WeasyPrint only logs but a reader would miss: images and styles that did not load or could not be drawn."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -78,7 +88,7 @@ class ProblemLog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Keeps the text."""
         text = record.getMessage()
-        if text.startswith("Failed to load"):
+        if text.startswith("Failed to "):
             self.texts.append(text)
 
 
