@@ -8,7 +8,10 @@ for _, pending in ipairs(call('XPENDING', stream, SENDERS, 'IDLE', idle, '-', '+
     ids[#ids + 1], deliveries[pending[1]] = pending[1], pending[4] + 1
   end
 end
-if #ids == 0 then return {} end
+if #ids == 0 then
+  forget_consumers(stream)
+  return {}
+end
 local answers = {}
 for _, entry in ipairs(call('XCLAIM', stream, SENDERS, consumer, idle, unpack(ids))) do
   local element, part = entry[2][2], entry[2][4]

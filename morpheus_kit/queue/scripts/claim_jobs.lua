@@ -6,4 +6,5 @@ for _, pending in ipairs(found) do
     jobs[#jobs + 1] = {entry[1], entry[2][2]}
   end
 end
+if #jobs == 0 then forget_consumers(GROUPS) end
 return jobs

@@ -36,6 +36,9 @@ for _, field in ipairs(call('HKEYS', group.key)) do
   end
 end
 
+-- Retries may be hours away; the timer brings them forward, some at a time.
+if word == 'cancelled' then call('RPUSH', SWEEPS, ARGV[1] .. ' 0') end
+
 local event_names = {paused = 'paused', running = 'resumed', cancelled = 'cancelled'}
 group_events[1] = cmsgpack.pack({group.company, group.id, event_names[word], NOW, ARGV[3], ARGV[4], ARGV[5]})
 finish()

@@ -7,6 +7,7 @@ local GROUPS, DUE, DEAD = PREFIX .. 'groups', PREFIX .. 'due', PREFIX .. 'dead'
 local LATER, BLOBS = PREFIX .. 'later', PREFIX .. 'later:blobs'
 local INFLIGHT, DOUBT = PREFIX .. 'inflight', PREFIX .. 'doubt'
 local SENDERS = 'senders'
+local SWEEPS = PREFIX .. 'sweeps' -- groups whose retries are to be brought forward: `<group> <cursor>`
 local WEEK, MONTH = 7 * 86400, 31 * 86400
 
 local clock = call('TIME')
@@ -198,6 +199,14 @@ end
 
 local function drop(entry)
   if not dropped[entry] then dropped[entry], dropped_ids[#dropped_ids + 1] = true, entry end
+end
+
+-- Forgets consumers that hold nothing and were silent for a day; one that comes back is made again.
+local function forget_consumers(stream)
+  for _, found in ipairs(call('XINFO', 'CONSUMERS', stream, SENDERS)) do
+    local name, pending, idle = found[2], found[4], found[6]
+    if pending == 0 and idle > 86400000 then call('XGROUP', 'DELCONSUMER', stream, SENDERS, name) end
+  end
 end
 
 -- Element and part name of an entry; nil when it is gone.

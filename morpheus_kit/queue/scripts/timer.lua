@@ -12,6 +12,20 @@ for _, name in ipairs(call('ZRANGEBYSCORE', DUE, '-inf', NOW, 'LIMIT', 0, count)
   moved = moved + 1
 end
 
+local function sweep(name, cursor)
+  local scanned = call('ZSCAN', LATER, cursor, 'COUNT', count)
+  for i = 1, #scanned[2], 2 do
+    local kind, _, part_name = later_fields(scanned[2][i])
+    if kind == 'r' and part_of(part_name).group == group_of(name) then
+      call('ZADD', LATER, 'XX', 'LT', NOW, scanned[2][i])
+    end
+  end
+  if scanned[1] == '0' then call('LPOP', SWEEPS) else call('LSET', SWEEPS, 0, name .. ' ' .. scanned[1]) end
+end
+
+local swept = call('LINDEX', SWEEPS, 0)
+if swept then sweep(string.match(swept, '^(%S+) (%d+)$')) end
+
 local items = {}
 for i, id in ipairs(call('ZRANGEBYSCORE', LATER, '-inf', NOW, 'LIMIT', 0, count - moved)) do items[i] = {id = id} end
 local doubts = view(DOUBT, items)
@@ -51,4 +65,5 @@ for _, key in ipairs({DUE, LATER}) do
   local first = call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]
   if first and (next_due < 0 or tonumber(first) < next_due) then next_due = tonumber(first) end
 end
+if call('EXISTS', SWEEPS) == 1 then next_due = NOW end
 return {moved + #items, next_due}

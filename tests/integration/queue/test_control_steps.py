@@ -1,5 +1,7 @@
 """Receipts, timer and control words, each called twice with one effect."""
 
+import asyncio
+
 import pytest
 
 from morpheus_kit.errors import ConflictError, NotFoundError, UnavailableError
@@ -163,6 +165,21 @@ async def test_cancelled_uncertain_messages_are_given_up(rig: Rig) -> None:
     assert await rig.ledger() == (0, 0, 1, 0)
     await rig.queue.timer(10)
     assert await rig.ledger() == (0, 0, 0, 1)
+
+
+async def test_cancel_brings_far_retries_forward(rig: Rig) -> None:
+    for group in ("acme/g", "acme/h"):
+        await rig.post_and_start(group, count=300)
+        items = (await rig.take(300)).items
+        await rig.gate(items)
+        await rig.commit_sends(items, "retry", due_ms=now_ms() + 3_600_000)
+    assert await rig.queue.cancel("acme/g", "k") == ("cancelled", 300)
+    async with asyncio.timeout(10):
+        while await rig.ledger() != (0, 0, 0, 300):
+            await rig.queue.timer(200)
+            await rig.take()
+    assert await rig.ledger("acme/h") == (300, 0, 0, 0)
+    assert (await rig.queue.timer(200)).moved == 0
 
 
 async def test_a_group_that_is_over_keeps_its_control_word(rig: Rig) -> None:

@@ -91,6 +91,17 @@ async def settings(redis: Redis) -> AsyncIterator[Redis]:
             await redis.config_set(name, value)
 
 
+async def test_a_full_memory_stops_sending_and_not_recording(rig: Rig, settings: Redis) -> None:
+    await rig.post_and_start(count=4)
+    items = (await rig.take(2)).items
+    await rig.gate(items)
+    await settings.config_set("maxmemory", "1")
+    with pytest.raises(UnavailableError):
+        await rig.take()
+    assert await rig.commit_sends(items, "sent") == [True, True]
+    assert (await rig.queue.cancel("acme/g", "k")).stopped == 2
+
+
 async def test_a_sound_redis_is_accepted(redis_url: str, redis: Redis) -> None:
     client, durability = await connection.connect(redis_url, partitions=4)
     assert durability == (True, True)
