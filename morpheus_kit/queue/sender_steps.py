@@ -170,6 +170,10 @@ class SenderSteps(Runner):
         args: list[Arg] = [arg for entry in entries for arg in entry]
         return int(await self.run("hand_back", method, priority, consumer, *args))
 
+    async def leave(self, consumer: str, methods: Sequence[str]) -> int:
+        """Takes this consumer out of the groups in which it holds nothing; in how many it stays."""
+        return int(await self.run("leave", consumer, *methods))
+
     async def dead(  # noqa: PLR0913, PLR0917  one flat record, like the entries of the others
         self,
         method: str,
