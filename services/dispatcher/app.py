@@ -10,7 +10,9 @@ import grpc.aio
 from morpheus.dispatcher.v1 import dispatcher_pb2_grpc
 from redis.asyncio import Redis
 
+from morpheus_kit import logs
 from morpheus_kit.clock import SystemClock
+from morpheus_kit.errors import UnavailableError
 from morpheus_kit.ids import consumer_name
 from morpheus_kit.lifecycle import Part, Task, Unit
 from morpheus_kit.queue.connection import connect
@@ -36,6 +38,7 @@ from services.dispatcher.service import DispatcherService
 from services.dispatcher.timer import Timer
 from services.dispatcher.verdicts import Policies, Waits
 
+log = logs.get_logger(__name__)
 Main = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 
 
@@ -47,7 +50,8 @@ async def build(config: Config) -> Unit:
         for number in range(config.partitions)
     ]
     clock = SystemClock()
-    consumer = consumer_name()
+    names = Names()
+    consumer = names.new()
     work, due = Wake(), Wake()
     receipts = ReceiptRunner(dict(enumerate(queues)), clock)
     routes = make_routes(config, receipts, clock)
@@ -63,7 +67,7 @@ async def build(config: Config) -> Unit:
         Lane(consumer, queues, routes, handler, holdings, work, limits).run for _ in range(config.senders)
     ]
     recovery: list[Main] = [
-        Recovery(consumer_name, queue, routes, handler, uncertain, lease_seconds=config.lease).run for queue in queues
+        Recovery(names.new, queue, routes, handler, uncertain, lease_seconds=config.lease).run for queue in queues
     ]
     jobs = [Jobs(consumer, queue, renderer, groups, work, lease_seconds=config.lease) for queue in queues]
     timers = [Timer(queue, clock, due, work) for queue in queues]
@@ -72,7 +76,7 @@ async def build(config: Config) -> Unit:
         dispatcher_pb2_grpc.add_DispatcherServiceServicer_to_server(DispatcherService(queues, work), server)
 
     parts: list[Part] = [
-        Connection(redis, queues, routes, consumer),
+        Connection(redis, queues, routes, names),
         renderer,
         *[ProviderPart(route.provider) for route in routes],
         RpcServer(config.dispatcher_addr, register),
@@ -128,14 +132,26 @@ class ProviderPart:
         await self._provider.stop()
 
 
-class Connection:
-    """The connection to the queue: consumer groups at the start, no trace of this consumer at the end."""
+class Names:
+    """The names of this process in the queue."""
 
-    def __init__(self, redis: Redis, queues: Sequence[Queue], routes: Sequence[Route], consumer: str) -> None:
+    def __init__(self) -> None:
+        self.used: list[str] = []
+
+    def new(self) -> str:
+        """One more."""
+        self.used.append(consumer_name())
+        return self.used[-1]
+
+
+class Connection:
+    """The connection to the queue: consumer groups at the start, no trace of this process at the end."""
+
+    def __init__(self, redis: Redis, queues: Sequence[Queue], routes: Sequence[Route], names: Names) -> None:
         self._redis = redis
         self._queues = queues
         self._routes = routes
-        self._consumer = consumer
+        self._names = names
 
     async def start(self) -> None:
         """Makes the consumer groups."""
@@ -144,4 +160,12 @@ class Connection:
 
     async def stop(self) -> None:
         """Leaves the consumer groups where nothing is pending, and closes."""
+        methods = [route.method for route in self._routes]
+        try:
+            for queue in self._queues:
+                for name in self._names.used:
+                    stays = await queue.leave(name, methods)
+                    log.info("queue_left", consumer=name, groups_held=stays)
+        except UnavailableError as exc:
+            log.warning("queue_not_left", error=exc.message)
         await self._redis.aclose()
