@@ -28,6 +28,7 @@ Entry: TypeAlias = tuple[bytes, Fields]
 
 _READ: Final = 50
 _BLOCK_MS: Final = 250
+_GATHER_SECONDS: Final = 0.25
 _IDLE_MS: Final = 60_000
 _CLAIM_EVERY: Final = 10.0
 _BATCH_MESSAGES: Final = 2_000
@@ -125,14 +126,23 @@ class Consumer:
         await self._queue.ack_outcomes([item.entry_id for item in items])
 
     async def _read(self) -> list[Entry]:
-        """First, at the start and after each failure, what this consumer was given and has not finished."""
-        answer = await self._redis.xreadgroup(
-            TRACKERS, self._name, {self._keys.outcomes: self._after}, count=_READ, block=_BLOCK_MS
-        )
-        entries = _entries(answer)
+        """First, at the start and after each failure, what this consumer was given and has not finished.
+
+        Of what is new it waits a moment for more: one write of many costs a fraction of many of few,
+        and a message's receipts then come with its record.
+        """
+        entries = await self._read_once(_READ, _BLOCK_MS)
         if self._after != _NEW:
             self._after = entries[-1][0] if entries else _NEW
+        elif entries and len(entries) < _READ:
+            await asyncio.sleep(_GATHER_SECONDS)
+            entries += await self._read_once(_READ - len(entries), None)
         return [(entry_id, fields) for entry_id, fields in entries if fields]
+
+    async def _read_once(self, count: int, block_ms: int | None) -> list[Entry]:
+        streams = {self._keys.outcomes: self._after}
+        answer = await self._redis.xreadgroup(TRACKERS, self._name, streams, count=count, block=block_ms)
+        return _entries(answer)
 
     async def _claim(self) -> list[Entry]:
         """What a consumer that went away has left unfinished; looked for now and then."""

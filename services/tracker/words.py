@@ -9,21 +9,33 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 # Letters that no decomposition takes apart, as accent folding is understood.
 _STROKES = str.maketrans(
     {"ø": "o", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "ł": "l", "ŧ": "t", "þ": "th", "æ": "ae", "œ": "oe"}
 )
 _WORD = re.compile(r"[^\W_]+")
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 
 def fold_text(text: str) -> str:
-    """Text with case and accents folded; its words are separated by what ASCII does not call a word."""
+    """Text with accents folded, and case but that of ASCII; its words are separated by what ASCII calls no word."""
     if text.isascii():
         return text
-    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    bare = "".join([char for char in decomposed if unicodedata.category(char) != "Mn"])
-    return " ".join(_WORD.findall(bare.translate(_STROKES)))
+    return _BEYOND_ASCII.sub(_folded_match, text)
+
+
+def _folded_match(match: re.Match[str]) -> str:
+    return _fold_run(match.group())
+
+
+@lru_cache(maxsize=4096)
+def _fold_run(run: str) -> str:
+    """Folding looks at one character at a time, and few runs make up most of what a language writes beyond ASCII."""
+    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", run).casefold())
+    bare = "".join([char for char in decomposed if unicodedata.category(char) != "Mn"]).translate(_STROKES)
+    return "".join([char if char.isalnum() else " " for char in bare])
 
 
 def split_words(query: str) -> list[str]:

@@ -66,9 +66,9 @@ CREATE TABLE messages (
     state TEXT NOT NULL,
     notable TEXT,
     reason TEXT,
+    settled_ms INTEGER NOT NULL,
     address TEXT,
     external_id TEXT,
-    settled_ms INTEGER NOT NULL,
     head BLOB NOT NULL
 );
 CREATE UNIQUE INDEX messages_id ON messages (id);

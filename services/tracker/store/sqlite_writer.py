@@ -31,8 +31,9 @@ _LOOKUP = 30_000
 _INSERT = "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _UPDATE = (
     "UPDATE messages SET id = ?2, company = ?3, group_n = ?4, accepted_ms = ?5, state = ?6, notable = ?7, "
-    "reason = ?8, address = ?9, external_id = ?10, settled_ms = ?11, head = ?12 WHERE n = ?1"
+    "reason = ?8, settled_ms = ?9, address = ?10, external_id = ?11, head = ?12 WHERE n = ?1"
 )
+_UPDATE_FOLDED = "UPDATE messages SET state = ?2, notable = ?3, reason = ?4, settled_ms = ?5, head = ?6 WHERE n = ?1"
 _COUNT = "INSERT INTO counts VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET messages = messages + ?3"
 _PACE = "INSERT INTO pace VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET messages = messages + ?3"
 _SETTLED = "UPDATE groups SET settled = settled + ?2, settled_ms = max(settled_ms, ?3) WHERE n = ?1"
@@ -68,6 +69,7 @@ class Rows:
 
     def __init__(self) -> None:
         self.inserts: list[tuple[object, ...]] = []
+        self.folded: list[tuple[object, ...]] = []
         self.updates: list[tuple[object, ...]] = []
         self.bodies: list[tuple[int, bytes]] = []
         self.words: list[tuple[int, str]] = []
@@ -185,32 +187,27 @@ class SqliteWriter:
         else:
             n, head, company, group_n = stored.n, stored.head, stored.company, stored.group_n
         folded = fold(message_id, head.folded, change.events)
-        changed = stored is None or folded != head.folded
+        external_id = folded.value("external_id")
+        narrow = stored is not None and external_id == head.folded.value("external_id")
         record = change.record
         if record is not None and (rank := record_rank(record)) > head.record:
             head = self._take_record(n, record, rank, head, rows, refused)
             company, group_n = record.company_code, self._group_n(record.company_code, record.group_id)
-            changed = True
-        if not changed:
+            narrow = False
+        elif stored is not None and folded == head.folded:
             return
         head.folded = folded
         state, (reason, _) = folded.state, folded.reason
         if group_n is not None:
             rows.count(group_n, stored, state, folded.settled_ms)
-        row = (
-            n,
-            bytes.fromhex(message_id.replace("-", "")),
-            company,
-            group_n,
-            head.accepted_at_ms,
-            state,
-            None if state in COMMON_STATES else state,
-            reason or None,
-            normalise_address(head.address) if head.address else None,
-            folded.value("external_id"),
-            folded.settled_ms,
-            _encoder.encode(head),
-        )
+        changing = (state, None if state in COMMON_STATES else state, reason or None, folded.settled_ms)
+        packed = _encoder.encode(head)
+        if narrow:
+            rows.folded.append((n, *changing, packed))
+            return
+        address = normalise_address(head.address) if head.address else None
+        id_ = bytes.fromhex(message_id.replace("-", ""))
+        row = (n, id_, company, group_n, head.accepted_at_ms, *changing, address, external_id, packed)
         (rows.inserts if stored is None else rows.updates).append(row)
 
     def _take_record(
@@ -244,6 +241,7 @@ class SqliteWriter:
         db = self._db
         db.executemany(_INSERT, rows.inserts)
         db.executemany(_UPDATE, rows.updates)
+        db.executemany(_UPDATE_FOLDED, rows.folded)
         db.executemany("INSERT OR REPLACE INTO bodies VALUES (?, ?)", rows.bodies)
         db.executemany("INSERT INTO words (rowid, text) VALUES (?, ?)", rows.words)
         db.executemany("INSERT OR IGNORE INTO tags VALUES (?, ?)", rows.tags)
