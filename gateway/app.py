@@ -16,13 +16,14 @@ from gateway.config import Config
 from gateway.mailbox import Mailbox
 from gateway.routes import docs, groups, health, messages, outbox, posts
 from gateway.services import Services
+from morpheus_kit.clock import Clock, SystemClock
 from morpheus_kit.keyring import Keyring
 from morpheus_kit.lifecycle import Task, Unit
 
 _SHUTDOWN_RESERVE = 3.0
 
 
-def make_app(config: Config, services: Services, keyring: Keyring) -> FastAPI:
+def make_app(config: Config, services: Services, keyring: Keyring, clock: Clock) -> FastAPI:
     """The application, for a server or for tests."""
     app = FastAPI(
         title="Morpheus",
@@ -34,6 +35,7 @@ def make_app(config: Config, services: Services, keyring: Keyring) -> FastAPI:
     app.state.config = config
     app.state.services = services
     app.state.keyring = keyring
+    app.state.clock = clock
     app.state.bodies = BodyReader(config.max_body)
     app.state.stopping = asyncio.Event()
     problems.install(app)
@@ -49,7 +51,7 @@ def make_app(config: Config, services: Services, keyring: Keyring) -> FastAPI:
 def build(config: Config) -> Unit:
     """The gateway as a unit."""
     services = Services(config)
-    app = make_app(config, services, Keyring(config.keys_path))
+    app = make_app(config, services, Keyring(config.keys_path), SystemClock())
 
     async def serve(stopping: asyncio.Event) -> None:
         await _serve(app, config, stopping)

@@ -160,6 +160,7 @@ def check_context(packed: bytes, path: str, depth: int) -> None:
 
 
 _TOO_DEEP = f"The body is nested more than {MAX_DEPTH} deep."
+_CUT = "The body is not well-formed: it ends too early."
 _SCALARS = frozenset([str, int, bool, NoneType, datetime])
 _CONTAINERS = frozenset([dict, list])
 _STRINGS = frozenset([str])
@@ -263,7 +264,7 @@ def check_depth(packed: bytes, depth: int) -> int:
             open_values.pop()
             continue
         if at >= size:
-            raise MalformedError("The body is not well-formed: it ends too early.")
+            raise MalformedError(_CUT)
         open_values[-1] -= 1
         count += 1
         if count > MAX_CONTEXT_VALUES:
@@ -274,4 +275,6 @@ def check_depth(packed: bytes, depth: int) -> int:
             if depth + len(open_values) - 1 > MAX_DEPTH:
                 raise MalformedError(_TOO_DEEP)
             open_values.append(inside)
+    if at > size:
+        raise MalformedError(_CUT)
     return count

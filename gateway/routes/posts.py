@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hmac
-import time
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -18,6 +17,7 @@ from gateway.codec import Header
 from gateway.config import Config
 from gateway.services import Services
 from gateway.submit import decode, submit
+from morpheus_kit.clock import Clock
 from morpheus_kit.errors import UnauthenticatedError, UnsupportedMediaTypeError
 from morpheus_kit.keyring import Key, Keyring
 from morpheus_kit.reasons import docs_link
@@ -56,13 +56,15 @@ async def post_group(request: Request) -> Response:
     reader: BodyReader = request.app.state.bodies
     keyring: Keyring = request.app.state.keyring
     services: Services = request.app.state.services
+    clock: Clock = request.app.state.clock
     async with reader.read(request) as body:
         payload = payload_of(HTTP_POST, body.digest)
-        key = keyring.verify(signed, payload, time.time())
+        key = keyring.verify(signed, payload, clock.now_ms() / 1000)
         key.require_scope("send")
         post = await decode(body.buffer)
         reply = await submit(services, post, body.digest, signed, payload)
-    content = reply_body(reply, post.header, key, request.app.state.config)
+    config: Config = request.app.state.config
+    content = reply_body(reply, links(post.header, key, config, clock.now_ms() // 1000))
     return Response(msgspec.json.encode(content), 200 if reply.replayed else 202, media_type="application/json")
 
 
@@ -75,7 +77,7 @@ def signature_headers(request: Request) -> SignatureHeaders:
     return SignatureHeaders.of({name: values[0] for name, values in headers.items() if values})
 
 
-def reply_body(reply: intake_pb2.SubmitGroupResponse, header: Header, key: Key, config: Config) -> dict[str, Any]:
+def reply_body(reply: intake_pb2.SubmitGroupResponse, links_: dict[str, str | None]) -> dict[str, Any]:
     """The JSON of 202 and 200."""
     return {
         "group_id": reply.group_id,
@@ -91,7 +93,7 @@ def reply_body(reply: intake_pb2.SubmitGroupResponse, header: Header, key: Key, 
             }
             for item in reply.rejected
         ],
-        "links": links(header, key, config, int(time.time())),
+        "links": links_,
         "replayed": reply.replayed,
     }
 

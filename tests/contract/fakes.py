@@ -1,0 +1,90 @@
+"""A tracker and a dispatcher that remember what they were asked and answer what a test has laid out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from morpheus.dispatcher.v1 import dispatcher_pb2, dispatcher_pb2_grpc
+from morpheus.tracker.v1 import tracker_pb2, tracker_pb2_grpc
+
+from morpheus_kit.errors import ConflictError, MorpheusError, NotFoundError
+
+
+class FakeTracker(tracker_pb2_grpc.TrackerServiceServicer):
+    """Groups and messages by company and id."""
+
+    def __init__(self) -> None:
+        self.groups: list[tracker_pb2.Group] = []
+        self.messages: list[tracker_pb2.Message] = []
+        self.asked: list[Any] = []
+        self.failure: MorpheusError | None = None
+
+    def _record(self, request: Any) -> None:
+        self.asked.append(request)
+        if self.failure is not None:
+            raise self.failure
+
+    def _group(self, company: str, group_id: str) -> tracker_pb2.Group:
+        for item in self.groups:
+            if item.group_id == group_id and company in {"*", item.company_code}:
+                return item
+        raise NotFoundError("There is no such group.")
+
+    async def GetGroup(self, request: tracker_pb2.GetGroupRequest, context: Any) -> tracker_pb2.GetGroupResponse:
+        self._record(request)
+        return tracker_pb2.GetGroupResponse(group=self._group(request.company_code, request.group_id))
+
+    async def WatchGroup(
+        self, request: tracker_pb2.WatchGroupRequest, context: Any
+    ) -> AsyncIterator[tracker_pb2.WatchGroupResponse]:
+        self._record(request)
+        found = self._group(request.company_code, request.group_id)
+        for control in ("running", "finished"):
+            state = tracker_pb2.Group()
+            state.CopyFrom(found)
+            state.control = control
+            yield tracker_pb2.WatchGroupResponse(group=state)
+
+    async def ListGroups(self, request: tracker_pb2.ListGroupsRequest, context: Any) -> tracker_pb2.ListGroupsResponse:
+        self._record(request)
+        return tracker_pb2.ListGroupsResponse(groups=self.groups, next_page_token="more")
+
+    async def ListMessages(
+        self, request: tracker_pb2.ListMessagesRequest, context: Any
+    ) -> tracker_pb2.ListMessagesResponse:
+        self._record(request)
+        return tracker_pb2.ListMessagesResponse(messages=self.messages, next_page_token="")
+
+    async def GetMessage(self, request: tracker_pb2.GetMessageRequest, context: Any) -> tracker_pb2.GetMessageResponse:
+        self._record(request)
+        for item in self.messages:
+            if item.id == request.id and request.company_code in {"*", item.company_code}:
+                return tracker_pb2.GetMessageResponse(message=item)
+        raise NotFoundError("There is no such message.")
+
+
+class FakeDispatcher(dispatcher_pb2_grpc.DispatcherServiceServicer):
+    """One group, `welcome-1`, that can be paused, resumed and cancelled."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+        self.control = "running"
+
+    def _set(self, request: Any, control: str) -> int:
+        self.asked.append(request)
+        if request.group_id != "welcome-1":
+            raise NotFoundError("There is no such group.")
+        if self.control == "cancelled" and control == "running":
+            raise ConflictError("The group is cancelled.")
+        changed, self.control = self.control != control, control
+        return 7 if changed and control != "running" else 0
+
+    async def PauseGroup(self, request: Any, context: Any) -> dispatcher_pb2.PauseGroupResponse:
+        return dispatcher_pb2.PauseGroupResponse(stopped=self._set(request, "paused"), control=self.control)
+
+    async def ResumeGroup(self, request: Any, context: Any) -> dispatcher_pb2.ResumeGroupResponse:
+        return dispatcher_pb2.ResumeGroupResponse(stopped=self._set(request, "running"), control=self.control)
+
+    async def CancelGroup(self, request: Any, context: Any) -> dispatcher_pb2.CancelGroupResponse:
+        return dispatcher_pb2.CancelGroupResponse(stopped=self._set(request, "cancelled"), control=self.control)
