@@ -17,8 +17,9 @@ setup: ## make .venv with everything (system libraries by apt when missing and a
 $(STAMP): requirements/dev.txt scripts/setup.sh
 	@scripts/setup.sh
 
-gen: $(STAMP) ## generate the stubs in gen/ from protos/
+gen: $(STAMP) ## generate the stubs in gen/ from protos/, and docs/configuration.md from each config.py
 	$(BIN)/python scripts/gen.py
+	$(BIN)/python scripts/config_docs.py
 
 lint: $(STAMP) ## style, types, directions between packages, protos, generated files
 	$(BIN)/ruff check
@@ -30,6 +31,7 @@ lint: $(STAMP) ## style, types, directions between packages, protos, generated f
 		set -x; $(BIN)/buf breaking --against ".git#ref=$(BUF_AGAINST)"; \
 	fi
 	$(BIN)/python scripts/gen.py --check
+	$(BIN)/python scripts/config_docs.py --check
 
 test: $(STAMP) ## all tests that need only pip and WeasyPrint's system libraries
 	@scripts/setup.sh

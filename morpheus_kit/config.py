@@ -19,7 +19,6 @@ PREFIX = "MORPHEUS_"
 # Every name that some service knows; a test holds it against the union of all `config.py`.
 KNOWN_NAMES: frozenset[str] = frozenset(
     {
-        "DEMO_PDF",
         "DISPATCHER_ADDR",
         "EMAIL_ROUTE",
         "GRACE",

@@ -42,6 +42,7 @@ def page() -> str:
 
 def _row(name: str, field: FieldInfo) -> str:
     value = "required" if field.is_required() else field.get_default(call_default_factory=True)
+    value = "" if value is None else value
     shown = ",".join(str(item) for item in value) if isinstance(value, list | tuple) else str(value)
     meaning = (field.description or "").replace("\n", " ").replace("|", "\\|")
     return f"| `{PREFIX}{name.upper()}` | {f'`{shown}`' if shown else '–'} | {meaning} |\n"
