@@ -24,7 +24,7 @@ class Config(Settings):
     partitions: int = Field(1, ge=1, le=999, description="Partitions of the queue; the same number in every service.")
     records_url: str = Field(
         "sqlite:///.morpheus/records.db",
-        description="Where records are kept: `sqlite:///<path>`. About 3 KB a message on the disk, "
+        description="Where records are kept: `sqlite:///<path>`. About 2 KB a message on the disk, "
         "and twice that free while it grows; only one process may have it open.",
     )
     token_secret: SecretStr = Field(

@@ -79,7 +79,8 @@ CREATE INDEX messages_reason ON messages (reason, company, accepted_ms, id) WHER
 CREATE INDEX messages_address ON messages (address) WHERE address IS NOT NULL;
 CREATE INDEX messages_external ON messages (external_id) WHERE external_id IS NOT NULL;
 CREATE TABLE tags (tag TEXT NOT NULL, message_n INTEGER NOT NULL, PRIMARY KEY (tag, message_n)) WITHOUT ROWID;
-CREATE TABLE bodies (n INTEGER PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE bodies (n INTEGER PRIMARY KEY, dictionary INTEGER, data BLOB NOT NULL);
+CREATE TABLE dictionaries (n INTEGER PRIMARY KEY, group_n INTEGER NOT NULL UNIQUE, data BLOB NOT NULL);
 CREATE VIRTUAL TABLE words USING fts5(text, content='', columnsize=0, detail=none, tokenize='ascii');
 """
 

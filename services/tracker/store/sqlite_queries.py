@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-import zstandard
-
 from morpheus_kit.queue.schema import unpack_shared
 from services.tracker.documents import Document
 from services.tracker.store.base import EVERYONE, GroupFilter, GroupRow, MessageFilter, Operation, Position
+from services.tracker.store.bodies import unpack_body
 from services.tracker.store.schema import COMMON_STATES
-from services.tracker.store.sqlite_writer import body_decoder, head_decoder
+from services.tracker.store.sqlite_writer import head_decoder
 from services.tracker.words import normalise_address
 
 _LATELY_SECONDS = 60
@@ -56,8 +55,8 @@ class Conditions:
 _GROUP = "SELECT g.n, g.shared, g.accepted_ms, g.settled, g.settled_ms FROM groups g"
 _HEADS = "SELECT m.accepted_ms, m.id, m.head, g.shared FROM messages m JOIN groups g ON g.n = m.group_n"
 _DETAIL = (
-    "SELECT m.id, m.head, g.shared, b.data FROM messages m JOIN groups g ON g.n = m.group_n "
-    "LEFT JOIN bodies b ON b.n = m.n"
+    "SELECT m.id, m.head, g.shared, b.data, d.data FROM messages m JOIN groups g ON g.n = m.group_n "
+    "LEFT JOIN bodies b ON b.n = m.n LEFT JOIN dictionaries d ON d.n = b.dictionary"
 )
 
 
@@ -120,8 +119,8 @@ def read_message(db: sqlite3.Connection, company: str, message_id: str) -> Docum
     """One message with its body."""
     where = Conditions("m", company)
     where.add("m.id = ?", UUID(message_id).bytes)
-    for id_, head, shared, data in where.fetch(db, _DETAIL):
-        body = body_decoder.decode(zstandard.ZstdDecompressor().decompress(data)) if data else None
+    for id_, head, shared, data, dictionary in where.fetch(db, _DETAIL):
+        body = unpack_body(data, dictionary) if data else None
         return Document(str(UUID(bytes=id_)), unpack_shared(shared), head_decoder.decode(head), body)
     return None
 

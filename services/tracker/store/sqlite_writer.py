@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
-import zstandard
 
 from morpheus_kit import ids
 from morpheus_kit.clock import Clock
@@ -20,10 +19,10 @@ from morpheus_kit.queue.schema import Event, GroupEvent, GroupRecord, MessageRec
 from services.tracker.documents import Body, Head, body_of, head_of, record_rank, searchable, stripped_head
 from services.tracker.states import fold
 from services.tracker.store.base import Refusal
+from services.tracker.store.bodies import BodyWriter
 from services.tracker.store.schema import COMMON_STATES
 from services.tracker.words import fold_text, normalise_address
 
-_LEVEL = 1
 _ID_CHARS = 36
 _PACE_SECONDS = 120
 _LOOKUP = 30_000
@@ -39,7 +38,6 @@ _PACE = "INSERT INTO pace VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET messages = 
 _SETTLED = "UPDATE groups SET settled = settled + ?2, settled_ms = max(settled_ms, ?3) WHERE n = ?1"
 
 head_decoder = msgspec.msgpack.Decoder(Head)
-body_decoder = msgspec.msgpack.Decoder(Body)
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -71,7 +69,7 @@ class Rows:
         self.inserts: list[tuple[object, ...]] = []
         self.folded: list[tuple[object, ...]] = []
         self.updates: list[tuple[object, ...]] = []
-        self.bodies: list[tuple[int, bytes]] = []
+        self.bodies: list[tuple[int, int, Body]] = []
         self.words: list[tuple[int, str]] = []
         self.tags: list[tuple[str, int]] = []
         self.counts: Counter[tuple[int, str]] = Counter()
@@ -99,7 +97,7 @@ class SqliteWriter:
         self._db = connection
         self._clock = clock
         self._groups: dict[tuple[str, str], int] = {}
-        self._compressor = zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True)
+        self._bodies = BodyWriter(connection)
         self._next = 1 + (connection.execute("SELECT max(n) FROM messages").fetchone()[0] or 0)
 
     def write(self, outcome: Outcome) -> list[Refusal]:
@@ -111,6 +109,7 @@ class SqliteWriter:
             self._db.execute("COMMIT")
         except BaseException:
             self._groups.clear()
+            self._bodies.forget()
             self._next = before
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
@@ -191,8 +190,9 @@ class SqliteWriter:
         narrow = stored is not None and external_id == head.folded.value("external_id")
         record = change.record
         if record is not None and (rank := record_rank(record)) > head.record:
-            head = self._take_record(n, record, rank, head, rows, refused)
             company, group_n = record.company_code, self._group_n(record.company_code, record.group_id)
+            head, body = self._take_record(n, record, rank, head, rows, refused)
+            rows.bodies.append((n, group_n, body))
             narrow = False
         elif stored is not None and folded == head.folded:
             return
@@ -212,7 +212,7 @@ class SqliteWriter:
 
     def _take_record(
         self, n: int, record: MessageRecord, rank: tuple[int, int], old: Head, rows: Rows, refused: list[Refusal]
-    ) -> Head:
+    ) -> tuple[Head, Body]:
         if old.record[0]:
             self._forget_words(n, old)
         body = body_of(record)
@@ -224,14 +224,12 @@ class SqliteWriter:
             refused.append(Refusal(record, f"{record.reference}: {exc}"))
             head, body = stripped_head(rank, self._clock.now_ms(), str(exc)), Body()
         rows.words.append((n, fold_text(searchable(head, body.text))))
-        rows.bodies.append((n, self._compressor.compress(_encoder.encode(body))))
         rows.tags += [(tag, n) for tag in head.tags]
-        return head
+        return head, body
 
     def _forget_words(self, n: int, old: Head) -> None:
         """The index keeps no text, so what is taken out must be given as it was put in."""
-        (data,) = self._db.execute("SELECT data FROM bodies WHERE n = ?", (n,)).fetchone()
-        text = body_decoder.decode(zstandard.ZstdDecompressor().decompress(data)).text
+        text = self._bodies.read(n).text
         self._db.execute(
             "INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)", (n, fold_text(searchable(old, text)))
         )
@@ -242,7 +240,7 @@ class SqliteWriter:
         db.executemany(_INSERT, rows.inserts)
         db.executemany(_UPDATE, rows.updates)
         db.executemany(_UPDATE_FOLDED, rows.folded)
-        db.executemany("INSERT OR REPLACE INTO bodies VALUES (?, ?)", rows.bodies)
+        self._bodies.write(rows.bodies)
         db.executemany("INSERT INTO words (rowid, text) VALUES (?, ?)", rows.words)
         db.executemany("INSERT OR IGNORE INTO tags VALUES (?, ?)", rows.tags)
         db.executemany(_COUNT, [(*key, number) for key, number in rows.counts.items() if number])
