@@ -98,12 +98,13 @@ async def test_child_that_ends_before_it_is_ready_fails_the_start(tmp_path: Path
 
 async def test_output_comes_by_whole_lines_under_the_name(tmp_path: Path) -> None:
     lines: Lines = []
-    body = """
-        print("first"); print("second", file=sys.stderr); sys.stdout.write("no end"); sys.stdout.flush()
+    body = f"""
+        print("first", flush=True); print("second", file=sys.stderr); sys.stdout.write("no end"); sys.stdout.flush()
+        pathlib.Path({str(tmp_path / "all")!r}).touch()
         signal.pause()
     """
     supervisor = supervisor_of([[program("one", tmp_path, body)]], lines)
-    await run(supervisor, lambda: eventually(lambda: ("one", "second") in lines))
+    await run(supervisor, lambda: eventually((tmp_path / "all").exists))
     assert {("one", "first"), ("one", "second"), ("one", "no end")} <= set(lines)
 
 
