@@ -21,10 +21,11 @@ from typing import Any
 
 import psutil
 
-from benchmarks.scenarios import end_to_end, floor
+from benchmarks.scenarios import end_to_end, floor, render
 
 SCENARIOS: dict[str, Callable[[], dict[str, Any]]] = {
     "floor": floor.measure,
+    "render": render.measure,
     "end_to_end": end_to_end.measure,
     "memory": end_to_end.measure_memory,
 }

@@ -89,18 +89,18 @@ def after_death(
     """Which of the unanswered messages fail, and in which batches the others are tried again.
 
     Past its deadline a worker was at one message, which is the guilty one; when several in a row were (`endless`),
-    it is what they share. A worker that died otherwise makes its message a suspect: that one is tried again alone,
+    it is what they share. What came before it goes first and alone, since it is known to be good. A worker that died otherwise makes its message a suspect: that one is tried again alone,
     and fails when it has ended MOST_DEATHS workers.
     """
     messages = left.messages
     guilty = position if 0 <= position < len(messages) else 0
-    others = [*messages[:guilty], *messages[guilty + 1 :]]
+    before, after = _batch(messages[:guilty]), _batch(messages[guilty + 1 :])
     if death.timed_out:
-        return (messages, []) if endless else ([messages[guilty]], _batch(others))
+        return (messages, []) if endless else ([messages[guilty]], before + after)
     if len(messages) > 1:
         if position < 0:
             return [], _batch(messages)
-        return [], [Batch([messages[guilty]], deaths=1), *_batch(others)]
+        return [], [*before, Batch([messages[guilty]], deaths=1), *after]
     if left.deaths + 1 >= MOST_DEATHS:
         return messages, []
     return [], [replace(left, deaths=left.deaths + 1)]

@@ -14,7 +14,7 @@ A, B, C = b"a", b"b", b"c"
     ("left", "position", "timed_out", "endless", "failed", "again"),
     [
         # past the deadline: the message that it was at, and no other
-        (Batch([A, B, C]), 1, True, False, [B], [Batch([A, C])]),
+        (Batch([A, B, C]), 1, True, False, [B], [Batch([A]), Batch([C])]),
         (Batch([A, B, C]), 0, True, False, [A], [Batch([B, C])]),
         (Batch([A]), 0, True, False, [A], []),
         # before the first message: what the group shares is at fault, the first stands for it
@@ -22,7 +22,7 @@ A, B, C = b"a", b"b", b"c"
         # several in a row without one success: all
         (Batch([A, B, C]), 0, True, True, [A, B, C], []),
         # killed or crashed: the message is a suspect and tried alone
-        (Batch([A, B, C]), 1, False, False, [], [Batch([B], 1), Batch([A, C])]),
+        (Batch([A, B, C]), 1, False, False, [], [Batch([A]), Batch([B], 1), Batch([C])]),
         (Batch([A, B]), -1, False, False, [], [Batch([A, B])]),
         (Batch([A]), 0, False, False, [], [Batch([A], 1)]),
         (Batch([A], 1), 0, False, False, [], [Batch([A], 2)]),
