@@ -21,6 +21,7 @@ log = logs.get_logger(__name__)
 _PAUSES_SECONDS = (0.2, 1.0)
 # Rendered bytes that are held at once; PDFs may be large.
 _BATCH_BYTES = 8 * 1024 * 1024
+_ENOUGH_FAILURES = 5
 
 
 class RenderStep:
@@ -53,8 +54,11 @@ class RenderStep:
                 break
             if not waiting or stopping.is_set():
                 return
-        async for batch in self._one_by_one(ctx, waiting, stopping):
-            yield batch
+        try:
+            async for batch in self._one_by_one(ctx, waiting, stopping):
+                yield batch
+        except DeadlineError as exc:
+            raise UnavailableError("The renderer does not answer.") from exc
 
     async def _once(self, ctx: Slice, waiting: dict[str, Held], stopping: asyncio.Event) -> AsyncGenerator[list[Held]]:
         if not ctx.group.pins:
@@ -84,28 +88,44 @@ class RenderStep:
         """
         failed: dict[str, Held] = {}
         through = len(waiting) == 1
-        for message_id in list(waiting):
-            if stopping.is_set():
-                break
-            alone = {message_id: waiting.pop(message_id)}
-            try:
-                async for batch in self._once(ctx, alone, stopping):
-                    through = True
-                    yield batch
-            except MorpheusError:
-                log.exception("render_failed_alone", message_id=message_id)
-            failed |= alone
-            if len(failed) > 5 and not through:
+        # Whoever fails gets a second try after the others: the renderer may have been restarting.
+        for message_id in (*waiting, *waiting):
+            held = waiting.pop(message_id, None) or (failed.pop(message_id, None) if through else None)
+            if held is None or stopping.is_set():
+                continue
+            failed[message_id] = held
+            if await self._alone(ctx, held, waiting, failed, stopping):
+                through = True
+                yield [failed.pop(message_id)]
+            elif len(failed) >= _ENOUGH_FAILURES and not through:
                 break
         if stopping.is_set() or not through:
             waiting |= failed
-            if not stopping.is_set():
-                raise UnavailableError("The renderer fails for every message.")
-            return
-        for held in failed.values():
-            held.rendered = _failure(held)
-        if failed:
+        elif failed:
+            for held in failed.values():
+                held.rendered = _failure(held)
             yield list(failed.values())
+        if not through and not stopping.is_set():
+            raise UnavailableError("The renderer fails for every message.")
+
+    async def _alone(
+        self,
+        ctx: Slice,
+        held: Held,
+        waiting: dict[str, Held],
+        failed: dict[str, Held],
+        stopping: asyncio.Event,
+    ) -> bool:
+        """Whether it came through. When the renderer is away, all that failed waits again."""
+        try:
+            async for _ in self._once(ctx, {held.message.id: held}, stopping):
+                pass
+        except (UnavailableError, DeadlineError, TemplateChangedError):
+            waiting |= failed
+            raise
+        except MorpheusError as exc:
+            log.warning("render_failed_alone", message_id=held.message.id, error=exc.message)
+        return held.rendered is not None
 
 
 async def _next(
