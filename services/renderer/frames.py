@@ -1,8 +1,8 @@
 """What passes through the pipes between the front and its workers: frames of length, kind and payload.
 
 Front to worker: RENDER (a serialized RenderMessagesRequest) or INSPECT (an `Inspect`), and CONTENT in answer to
-FETCH. Worker to front: READY once, then per order any number of CHUNK and FETCH, and DONE at its end (with an
-`Inspected` after INSPECT).
+FETCH. Worker to front: READY once, then per order any number of CHUNK and FETCH, and at its end DONE (with an
+`Inspected` after INSPECT) or REFUSED, when it is no order.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import msgspec
 LOADING = -2
 """The position of a worker that loads a library: slow once, and no message's fault."""
 
-READY, RENDER, INSPECT, CHUNK, DONE, FETCH, CONTENT = range(7)
+READY, RENDER, INSPECT, CHUNK, DONE, REFUSED, FETCH, CONTENT = range(8)
 
 _HEADER = struct.Struct(">IBI")
 _PROGRESS = struct.Struct("<iI")

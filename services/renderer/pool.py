@@ -123,7 +123,7 @@ class Worker:
                 frame = await frames.read_async(self._process.stdout)
         except (EOFError, ConnectionResetError) as exc:
             raise self._died() from exc
-        if frame.kind == frames.DONE:
+        if frame.kind in {frames.DONE, frames.REFUSED}:
             self.busy = False
         return frame
 

@@ -26,7 +26,7 @@ MOST_DEATHS = 3
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Messages that go to a worker together; `deaths` counts workers that died over a batch of one."""
+    """Messages that go to a worker together; `deaths`: workers that died over just these."""
 
     messages: Sequence[bytes]
     deaths: int = 0
@@ -67,6 +67,8 @@ class SliceRunner:
         async with self._pool.worker() as worker:
             await worker.order(Frame(frames.RENDER, wire.join(group, messages)))
             while (frame := await worker.receive()).kind != frames.DONE:
+                if frame.kind == frames.REFUSED:
+                    raise InvalidInputError("The messages are not those of a RenderMessagesRequest.")
                 if frame.kind == frames.FETCH:
                     await self._serve_file(worker, frame.payload.decode(errors="replace"))
                 else:
@@ -89,17 +91,16 @@ def after_death(
     """Which of the unanswered messages fail, and in which batches the others are tried again.
 
     Past its deadline a worker was at one message, which is the guilty one; when several in a row were (`endless`),
-    it is what they share. What came before it goes first and alone, since it is known to be good. A worker that died otherwise makes its message a suspect: that one is tried again alone,
-    and fails when it has ended MOST_DEATHS workers.
+    it is what they share. What came before it goes first and alone, since it is known to be good. A worker that
+    died otherwise makes its message a suspect: that one is tried again alone, and fails when it has ended
+    MOST_DEATHS workers; so does a batch that ended them before its first message.
     """
     messages = left.messages
     guilty = position if 0 <= position < len(messages) else 0
     before, after = _batch(messages[:guilty]), _batch(messages[guilty + 1 :])
     if death.timed_out:
         return (messages, []) if endless else ([messages[guilty]], before + after)
-    if len(messages) > 1:
-        if position < 0:
-            return [], _batch(messages)
+    if position >= 0 and len(messages) > 1:
         return [], [*before, Batch([messages[guilty]], deaths=1), *after]
     if left.deaths + 1 >= MOST_DEATHS:
         return messages, []

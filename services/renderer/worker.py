@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
+from google.protobuf.message import DecodeError
 from morpheus.renderer.v1 import renderer_pb2
 
 from services.renderer import frames, wire
@@ -51,13 +52,18 @@ class Worker:
             except EOFError:
                 return
             if order.kind == frames.RENDER:
-                self._render(renderer_pb2.RenderMessagesRequest.FromString(order.payload))
+                self._render(order.payload)
             elif order.kind == frames.INSPECT:
                 self._progress.begin(-1)
                 inspected = self._sets.inspect(msgspec.msgpack.decode(order.payload, type=Inspect))
                 self._send(Frame(frames.DONE, msgspec.msgpack.encode(inspected)))
 
-    def _render(self, request: renderer_pb2.RenderMessagesRequest) -> None:
+    def _render(self, payload: bytes) -> None:
+        try:
+            request = renderer_pb2.RenderMessagesRequest.FromString(payload)
+        except DecodeError:
+            self._send(Frame(frames.REFUSED))
+            return
         chunk: list[bytes] = []
         size, sent_at = 0, time.monotonic()
         for answer in self._slices.render(request):

@@ -27,6 +27,7 @@ from morpheus_kit.lifecycle import Unit
 from morpheus_kit.rpc.client import open_channel
 from morpheus_kit.rpc.server import RpcServer
 from morpheus_kit.rpc.status import from_rpc_error
+from services.renderer import wire
 from services.renderer.app import build
 from services.renderer.config import Config
 
@@ -48,10 +49,11 @@ PIXEL = (
 class Renderer:
     """A running service with its template folder and a stub."""
 
-    def __init__(self, unit: Unit, folder: Path, stub: renderer_pb2_grpc.RendererServiceAsyncStub) -> None:
+    def __init__(self, unit: Unit, folder: Path, channel: grpc.aio.Channel) -> None:
         self.unit = unit
         self.folder = folder
-        self._stub = stub
+        self.channel = channel
+        self._stub: renderer_pb2_grpc.RendererServiceAsyncStub = renderer_pb2_grpc.RendererServiceStub(channel)
 
     def write(self, path: str, content: str | bytes) -> None:
         """A file of the template store."""
@@ -111,8 +113,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
             await asyncio.sleep(0.01)
         channel = open_channel(f"127.0.0.1:{server.port}")
         stops.append((stopping, task, channel))
-        stub: Any = renderer_pb2_grpc.RendererServiceStub(channel)
-        renderer = Renderer(unit, folder, stub)
+        renderer = Renderer(unit, folder, channel)
         renderer.write("outer.html", "<main>{{ content }}</main>")
         renderer.write("inner.html", "<p>{{ x }}</p>")
         return renderer
@@ -306,6 +307,19 @@ async def test_more_than_a_slice_is_refused(start: Start) -> None:
     assert isinstance(from_rpc_error(caught.value), InvalidInputError)
     with pytest.raises(grpc.aio.AioRpcError):
         await renderer.warm()
+
+
+async def test_bytes_that_are_no_messages_are_refused_and_cost_no_worker(start: Start) -> None:
+    renderer = await start()
+    before = renderer.workers()
+    method = renderer.channel.unary_stream("/morpheus.renderer.v1.RendererService/RenderMessages")
+    group = renderer_pb2.GroupContent(outer_template="outer.html", inner_template="inner.html").SerializeToString()
+    for request in (b"no protobuf", wire.join(b"\xff", []), wire.join(group, [b"\x0a\xff"])):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            async for _ in method(request, timeout=20):
+                pass
+        assert isinstance(from_rpc_error(caught.value), InvalidInputError)
+    assert renderer.workers() == before
 
 
 async def test_pdf_shows_its_html_and_files_of_the_store(start: Start) -> None:

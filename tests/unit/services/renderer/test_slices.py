@@ -23,7 +23,8 @@ A, B, C = b"a", b"b", b"c"
         (Batch([A, B, C]), 0, True, True, [A, B, C], []),
         # killed or crashed: the message is a suspect and tried alone
         (Batch([A, B, C]), 1, False, False, [], [Batch([A]), Batch([B], 1), Batch([C])]),
-        (Batch([A, B]), -1, False, False, [], [Batch([A, B])]),
+        (Batch([A, B]), -1, False, False, [], [Batch([A, B], 1)]),
+        (Batch([A, B], 2), -1, False, False, [A, B], []),
         (Batch([A]), 0, False, False, [], [Batch([A], 1)]),
         (Batch([A], 1), 0, False, False, [], [Batch([A], 2)]),
         (Batch([A], 2), 0, False, False, [A], []),
