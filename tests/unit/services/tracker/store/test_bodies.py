@@ -15,8 +15,6 @@ from services.tracker.store.schema import connect_writer, migrate
 
 LINE = "<p class='line'>Thank you for your order, it is on its way.</p>"
 TEMPLATE = "<html><body>" + LINE * 40 + "<b>{}</b></body></html>"
-    "<html><body>" + "<p class='line'>Thank you for your order, it is on its way.</p>" * 40 + "<b>{}</b></body></html>"
-)
 
 
 def body(name: str) -> Body:
