@@ -15,9 +15,13 @@ from morpheus_kit.rpc import status
 log = logs.get_logger(__name__)
 
 MESSAGE_LIMIT = 32 * 1024 * 1024
+METADATA_LIMIT = 64 * 1024
 OPTIONS: list[tuple[str, int]] = [
     ("grpc.max_receive_message_length", MESSAGE_LIMIT),
     ("grpc.max_send_message_length", MESSAGE_LIMIT),
+    # A refusal names up to a hundred fields in the trailing metadata; by default 8 KiB would fit.
+    ("grpc.max_metadata_size", METADATA_LIMIT),
+    ("grpc.absolute_max_metadata_size", METADATA_LIMIT),
     ("grpc.enable_retries", 0),
     ("grpc.so_reuseport", 0),
 ]

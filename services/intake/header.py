@@ -85,7 +85,7 @@ def _check_method(header: GroupHeader, config: Config, violations: Violations) -
         violations.add("method", f"{method} is not configured here")
     elif method == "email":
         return _resolve_email(config, violations)
-    return Resolved(method, email_only=method != "test")
+    return Resolved(method, email_only=method not in {"sms", "test"})
 
 
 def _resolve_email(config: Config, violations: Violations) -> Resolved:

@@ -104,6 +104,7 @@ class Submission:
         await self._queue.check_memory(INTAKE_MEMORY)
         self._intake.limiter.take(self._access.key)
         resolved = check_header(self._header, self._intake.config, self._now_ms, self._violations)
+        self._violations.raise_if_unsupported()
         part = self._part(resolved)
         staging = Staging(self._queue, self._part_name, secrets.token_hex(8))
         async for recipients in self._recipients(part, requests):
@@ -220,5 +221,5 @@ def _check_size(chunk: bytes, count: int, first: int) -> None:
     """The gateway keeps to these limits; a direct caller must too."""
     if count > wire.MAX_CHUNK_RECIPIENTS or (count > 1 and len(chunk) > wire.MAX_CHUNK_BYTES + 16):
         raise InvalidInputError.of("recipients", "a chunk holds at most 500 recipients and 1 MiB, or one larger one")
-    if len(chunk) > wire.MAX_RECIPIENT_BYTES + 16:
+    if count == 1 and len(chunk) > wire.MAX_RECIPIENT_BYTES + 16:
         raise wire.too_large(f"recipients[{first}]")

@@ -35,9 +35,13 @@ class Violations:
             self._unsupported.append(FieldViolation(path, reason))
 
     def raise_if_any(self) -> None:
-        """InvalidInputError or NotSupportedError with all of them."""
+        """NotSupportedError or InvalidInputError with all of them."""
+        self.raise_if_unsupported()
         if self._invalid:
             raise InvalidInputError(_text(self._invalid), violations=tuple(self._invalid))
+
+    def raise_if_unsupported(self) -> None:
+        """What is not built comes first: its own rules (a text message needs no subject) are not built either."""
         if self._unsupported:
             raise NotSupportedError(_text(self._unsupported), violations=tuple(self._unsupported))
 
