@@ -56,6 +56,8 @@ class Document:
     id: str
     shared: SharedInfo
     head: Head
+    tie: str
+    """What decides the order of messages that were accepted at the same time; means something to the store only."""
     body: Body | None = None
 
     @property

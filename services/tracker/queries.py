@@ -99,7 +99,7 @@ class Queries:
         shown = found[:size]
         following = ""
         if len(found) > size:
-            following = self._tokens.make(question, Position(shown[-1].head.accepted_at_ms, shown[-1].id))
+            following = self._tokens.make(question, Position(shown[-1].head.accepted_at_ms, shown[-1].tie))
         return shown, following
 
     async def message(self, company: str, message_id: str) -> Document:

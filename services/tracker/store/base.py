@@ -85,10 +85,10 @@ class MessageFilter:
 
 
 class Position(NamedTuple):
-    """The last item of a page: acceptance time, then id, both descending."""
+    """The last item of a page: acceptance time, then what decides between items of one time; both descending."""
 
     accepted_ms: int
-    id: str
+    tie: str
 
 
 class RecordStore(Protocol):

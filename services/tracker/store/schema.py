@@ -10,7 +10,8 @@ VERSION = 1
 # A group without `shared` is one whose record has not come yet: no question sees it or its messages.
 # A message without `company` is one of which only events are known. `notable` is the state where
 # messages in it are few, so that its index stays small. `words` keeps no text and no positions;
-# its rowid is the message's `n`, as is that of `bodies`.
+# its rowid is the message's `n`, as is that of `bodies`. Messages of one time are in
+# the order of `n`: a random id there would spread each write over the whole index.
 TABLES = """
 CREATE TABLE groups (
     n INTEGER PRIMARY KEY,
@@ -72,10 +73,10 @@ CREATE TABLE messages (
     head BLOB NOT NULL
 );
 CREATE UNIQUE INDEX messages_id ON messages (id);
-CREATE INDEX messages_listed ON messages (company, accepted_ms, id, group_n) WHERE company IS NOT NULL;
-CREATE INDEX messages_of_group ON messages (group_n, accepted_ms, id) WHERE group_n IS NOT NULL;
-CREATE INDEX messages_notable ON messages (notable, company, accepted_ms, id) WHERE notable IS NOT NULL;
-CREATE INDEX messages_reason ON messages (reason, company, accepted_ms, id) WHERE reason IS NOT NULL;
+CREATE INDEX messages_listed ON messages (company, accepted_ms, n, group_n) WHERE company IS NOT NULL;
+CREATE INDEX messages_of_group ON messages (group_n, accepted_ms, n) WHERE group_n IS NOT NULL;
+CREATE INDEX messages_notable ON messages (notable, company, accepted_ms, n) WHERE notable IS NOT NULL;
+CREATE INDEX messages_reason ON messages (reason, company, accepted_ms, n) WHERE reason IS NOT NULL;
 CREATE INDEX messages_address ON messages (address) WHERE address IS NOT NULL;
 CREATE INDEX messages_external ON messages (external_id) WHERE external_id IS NOT NULL;
 CREATE TABLE tags (tag TEXT NOT NULL, message_n INTEGER NOT NULL, PRIMARY KEY (tag, message_n)) WITHOUT ROWID;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 from uuid import UUID
 
@@ -39,6 +40,12 @@ class Conditions:
         self._parts.append(sql)
         self._values += values
 
+    def also(self, sql: str, *values: Any) -> Conditions:
+        """These conditions and one more, as others."""
+        result = deepcopy(self)
+        result.add(sql, *values)
+        return result
+
     def among(self, column: str, from_ms: int | None, to_ms: int | None) -> None:
         """A half-open range of time."""
         if from_ms is not None:
@@ -53,9 +60,9 @@ class Conditions:
 
 
 _GROUP = "SELECT g.n, g.shared, g.accepted_ms, g.settled, g.settled_ms FROM groups g"
-_HEADS = "SELECT m.accepted_ms, m.id, m.head, g.shared FROM messages m JOIN groups g ON g.n = m.group_n"
+_HEADS = "SELECT m.accepted_ms, m.n, m.id, m.head, g.shared FROM messages m JOIN groups g ON g.n = m.group_n"
 _DETAIL = (
-    "SELECT m.id, m.head, g.shared, b.data, d.data FROM messages m JOIN groups g ON g.n = m.group_n "
+    "SELECT m.n, m.id, m.head, g.shared, b.data, d.data FROM messages m JOIN groups g ON g.n = m.group_n "
     "LEFT JOIN bodies b ON b.n = m.n LEFT JOIN dictionaries d ON d.n = b.dictionary"
 )
 
@@ -80,7 +87,7 @@ def read_groups(
         where.add("g.n IN (SELECT group_n FROM group_tags WHERE tag = ?)", wanted.tag)
     where.among("g.accepted_ms", wanted.from_ms, wanted.to_ms)
     if after is not None:
-        where.add("(g.accepted_ms, g.uuid) < (?, ?)", after.accepted_ms, UUID(after.id).bytes)
+        where.add("(g.accepted_ms, g.uuid) < (?, ?)", after.accepted_ms, UUID(after.tie).bytes)
     rows = where.fetch(db, _GROUP, "ORDER BY g.accepted_ms DESC, g.uuid DESC LIMIT ?", limit)
     return _group_rows(db, now_ms, rows)
 
@@ -119,9 +126,9 @@ def read_message(db: sqlite3.Connection, company: str, message_id: str) -> Docum
     """One message with its body."""
     where = Conditions("m", company)
     where.add("m.id = ?", UUID(message_id).bytes)
-    for id_, head, shared, data, dictionary in where.fetch(db, _DETAIL):
+    for n, id_, head, shared, data, dictionary in where.fetch(db, _DETAIL):
         body = unpack_body(data, dictionary) if data else None
-        return Document(str(UUID(bytes=id_)), unpack_shared(shared), head_decoder.decode(head), body)
+        return Document(str(UUID(bytes=id_)), unpack_shared(shared), head_decoder.decode(head), str(n), body)
     return None
 
 
@@ -134,8 +141,11 @@ def read_messages(
     )
     pages = [_page(db, each, wanted, after, limit) for each in companies]
     rows = pages[0] if len(pages) == 1 else sorted((row for page in pages for row in page), reverse=True)[:limit]
-    shared = {packed: unpack_shared(packed) for packed in {row[3] for row in rows}}
-    return [Document(str(UUID(bytes=id_)), shared[packed], head_decoder.decode(head)) for _, id_, head, packed in rows]
+    shared = {packed: unpack_shared(packed) for packed in {row[4] for row in rows}}
+    return [
+        Document(str(UUID(bytes=id_)), shared[packed], head_decoder.decode(head), str(n))
+        for _, n, id_, head, packed in rows
+    ]
 
 
 def _page(
@@ -149,9 +159,20 @@ def _page(
     where.among("m.accepted_ms", wanted.from_ms, wanted.to_ms)
     if wanted.words:
         _add_words(db, where, wanted.words)
-    if after is not None:
-        where.add("(m.accepted_ms, m.id) < (?, ?)", after.accepted_ms, UUID(after.id).bytes)
-    return where.fetch(db, _HEADS, "ORDER BY m.accepted_ms DESC, m.id DESC LIMIT ?", limit)
+    rows: list[tuple[Any, ...]] = []
+    for step in _steps(where, after):
+        rows += step.fetch(db, _HEADS, "ORDER BY m.accepted_ms DESC, m.n DESC LIMIT ?", limit - len(rows))
+        if len(rows) == limit:
+            break
+    return rows
+
+
+def _steps(where: Conditions, after: Position | None) -> list[Conditions]:
+    """Two index ranges where one comparison of pairs would read a time's messages from their beginning."""
+    if after is None:
+        return [where]
+    same = where.also("m.accepted_ms = ? AND m.n < ?", after.accepted_ms, int(after.tie))
+    return [same, where.also("m.accepted_ms < ?", after.accepted_ms)]
 
 
 def _add_fields(where: Conditions, wanted: MessageFilter) -> None:
