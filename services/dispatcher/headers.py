@@ -44,8 +44,8 @@ def unstructured(text: str, used: int) -> bytes:
 
 
 def phrase(name: str) -> bytes:
-    """A display name: as it is, quoted, or encoded."""
-    value = clean(name).strip()
+    """A display name: as it is, quoted, or encoded; blanks become single spaces."""
+    value = " ".join(clean(name).split())
     if not value.isascii() or len(value) > 60 or "=?" in value:
         return _encoded_words(value)
     if _PLAIN_PHRASE.fullmatch(value):
@@ -103,25 +103,18 @@ def filename(name: str) -> bytes:
     value = clean(name).strip() or "attachment"
     if _FILENAME.fullmatch(value):
         return f'filename="{value}"'.encode()
-    encoded = quote(value, safe="!#$&+-.^_`|~")
-    if len(encoded) <= _SEGMENT:
-        return f"filename*=utf-8''{encoded}".encode()
-    lines = [f"filename*{number}*={segment}" for number, segment in enumerate(_segments(encoded))]
+    pieces = [""]
+    for character in value:
+        # Whole characters: some readers decode each segment by itself.
+        encoded = quote(character, safe="!#$&+-.^_`|~")
+        if len(pieces[-1]) + len(encoded) > _SEGMENT:
+            pieces.append("")
+        pieces[-1] += encoded
+    if len(pieces) == 1:
+        return f"filename*=utf-8''{pieces[0]}".encode()
+    lines = [f"filename*{number}*={piece}" for number, piece in enumerate(pieces)]
     lines[0] = lines[0].replace("=", "=utf-8''", 1)
     return ";\r\n ".join(lines).encode()
-
-
-def _segments(encoded: str) -> list[str]:
-    """Pieces that cut no `%XX` in two."""
-    pieces: list[str] = []
-    while encoded:
-        cut = _SEGMENT
-        percent = encoded.rfind("%", cut - 2, cut)
-        if percent != -1 and len(encoded) > cut:
-            cut = percent
-        pieces.append(encoded[:cut])
-        encoded = encoded[cut:]
-    return pieces
 
 
 def _fold(words: list[str], used: int) -> bytes:

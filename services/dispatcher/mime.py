@@ -138,14 +138,13 @@ def _alternative(ident: bytes, text: str, html: str) -> bytes:
 
 
 def _text_part(subtype: bytes, text: str) -> bytes:
-    """Headers and body; ends in a line end, without which quoted-printable would break lines by bare LF."""
+    """Headers and body. The line end before a boundary is the boundary's, so one is added."""
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if not text.endswith("\n"):
-        text += "\n"
     raw = text.replace("\n", "\r\n").encode()
     if text.isascii() or (len(raw) - len(text)) * _QP_SHARE < len(raw):
-        encoding, body = b"quoted-printable", b2a_qp(raw)
+        # Without a line end in it, the library would break lines by bare LF.
+        encoding, body = b"quoted-printable", b2a_qp(raw + b"\r\n")
     else:
         encoding, body = b"base64", _base64(raw)
     return b'Content-Type: text/%s; charset="utf-8"\r\nContent-Transfer-Encoding: %s\r\n\r\n%s' % (
