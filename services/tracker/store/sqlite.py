@@ -24,7 +24,7 @@ from services.tracker.store.schema import connect_reader, connect_writer, migrat
 from services.tracker.store.sqlite_writer import SqliteWriter
 
 T = TypeVar("T")
-_READERS = 2
+_READERS = 4
 _READ_SECONDS = 10.0
 _STEPS = 10_000
 
