@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,6 +22,7 @@ from morpheus_kit.keyring import Keyring
 from morpheus_kit.lifecycle import Task, Unit
 
 _SHUTDOWN_RESERVE = 3.0
+_BACKLOG = 2048
 
 
 def make_app(config: Config, services: Services, keyring: Keyring, clock: Clock) -> FastAPI:
@@ -84,7 +86,10 @@ async def _serve(app: FastAPI, config: Config, stopping: asyncio.Event) -> None:
         timeout_graceful_shutdown=max(1, round(config.grace - _SHUTDOWN_RESERVE)),
     )
     server = _Server(settings)
-    serving = asyncio.ensure_future(server.serve())
+    # Bound here: uvicorn would end the process by itself where a port is taken.
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    listener = socket.create_server((config.host, config.port), family=family, backlog=_BACKLOG)
+    serving = asyncio.ensure_future(server.serve([listener]))
     asked = asyncio.ensure_future(stopping.wait())
     await asyncio.wait([serving, asked], return_when=asyncio.FIRST_COMPLETED)
     app.state.stopping.set()

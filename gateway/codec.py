@@ -22,6 +22,8 @@ from morpheus_kit.errors import InvalidInputError, MalformedError
 _READ_BYTES = 256 * 1024
 _MAX_KEY_CHARS = 64
 _HEADER_DEPTH = 1
+_LEAST_BYTES = len(b"\x81\xa7address\xa0")
+_MANY = 1_000_000  # from here on it is worth while not to walk over what cannot be recipients
 
 Int32 = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Time = Annotated[datetime, Meta(tz=True)]
@@ -164,7 +166,7 @@ def _walk(walker: msgpack.Unpacker, body: memoryview) -> _Layout:
             walker.skip()
             layout.values[name] = (start, walker.tell())
         elif _begins(body, start, 0x90, 0xA0, 0xDC, 0xDD):
-            layout.slices, layout.recipients_fault = _slices(walker), "at least one is required"
+            layout.slices, layout.recipients_fault = _slices(walker, len(body)), "at least one is required"
         else:
             walker.skip()
             layout.slices, layout.recipients_fault = [], "expected `array`"
@@ -191,11 +193,13 @@ def _begins(body: memoryview, at: int, low: int, high: int, *others: int) -> boo
     return low <= body[at] < high or body[at] in others
 
 
-def _slices(walker: msgpack.Unpacker) -> list[Slice]:
+def _slices(walker: msgpack.Unpacker, size: int) -> list[Slice]:
     """Slices of at most 500 recipients and 1 MiB, or one larger recipient."""
     found: list[Slice] = []
     first, count = 0, walker.read_array_header()
     start = end = walker.tell()
+    if count > _MANY and count * _LEAST_BYTES > size - start:
+        raise InvalidInputError.of("recipients", "more of them than could have an address in these bytes")
     for index in range(count):
         walker.skip()
         after = walker.tell()

@@ -12,7 +12,7 @@ _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 # Nearly every address; what it does not match is asked of the library, a hundred times slower.
 _PLAIN = re.compile(rf"(?=.{{1,64}}@){_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+[A-Za-z]{{2,63}}", re.ASCII)
-_NUMBER = re.compile(r"\+?[0-9][0-9 ().\-/]{3,24}")
+_NUMBER = re.compile(r"\+?[0-9(][0-9 ().\-/]{3,24}")
 _NAMED = re.compile(r"(?P<name>[^<>]*)<(?P<address>[^<>]+)>", re.DOTALL)
 
 
