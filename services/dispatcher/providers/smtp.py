@@ -176,6 +176,8 @@ def _own_name() -> str:
 
 
 def _words(exc: BaseException) -> str:
+    if isinstance(exc, TimeoutError):
+        return "The relay did not answer in time."
     return _clean(str(exc)) or type(exc).__name__
 
 
