@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from morpheus_kit import logs
-from morpheus_kit.errors import DeadlineError, MorpheusError, UnavailableError
+from morpheus_kit.errors import MorpheusError, UnavailableError
 from morpheus_kit.queue.scripts import Job, Queue
 from services.dispatcher.groups import Groups, pack_pins
 from services.dispatcher.pauses import Wake, pause, unless
@@ -15,6 +15,7 @@ log = logs.get_logger(__name__)
 _COUNT = 20
 _BLOCK_MS = 1000
 _PAUSES_SECONDS = (0.1, 0.5, 1.0, 2.0)
+_MOST_FAILURES = 3
 
 
 class Jobs:
@@ -49,21 +50,28 @@ class Jobs:
         return await unless(stopping, self._queue.read_jobs(self._consumer, _COUNT, _BLOCK_MS)) or []
 
     async def _start(self, job: Job, stopping: asyncio.Event) -> None:
-        """Asks until the renderer answers: a part waits for it, it does not fail for its absence."""
+        """Asks until the renderer answers: a part waits for it, it does not fail for its absence.
+
+        A job that fails in another way does not hold up the others: it is left, and tried again after the lease.
+        """
         tried = 0
         while not stopping.is_set():
             try:
                 await self._try(job)
+            except UnavailableError as exc:
+                log.warning("job_waits", part=job.part, error=exc.message)
             except MorpheusError as exc:
-                if isinstance(exc, UnavailableError | DeadlineError):
-                    log.warning("job_waits", part=job.part, error=exc.message)
-                else:
-                    log.warning("job_failed", part=job.part, error=exc.message)
-                await pause(stopping, _PAUSES_SECONDS[min(tried, len(_PAUSES_SECONDS) - 1)])
-                tried += 1
+                log.warning("job_failed", part=job.part, error=exc.message)
+                if tried >= _MOST_FAILURES:
+                    return
+            except Exception:
+                log.exception("job_failed", part=job.part)
+                return
             else:
                 self._wake.set()
                 return
+            await pause(stopping, _PAUSES_SECONDS[min(tried, len(_PAUSES_SECONDS) - 1)])
+            tried += 1
 
     async def _try(self, job: Job) -> None:
         group = await self._groups.get(self._queue, job.part)

@@ -7,9 +7,10 @@ kills senders; alone three times, and it is dead. With a mark it may have been s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import aclosing
 from itertools import groupby
+from typing import Any
 
 from morpheus_kit import logs
 from morpheus_kit.clock import Clock
@@ -112,6 +113,8 @@ class Recovery:
         self._handler = handler
         self._uncertain = uncertain
         self._lease = lease_seconds
+        self._away = False
+        self._failed = False
 
     async def run(self, stopping: asyncio.Event) -> None:
         """At the start and then each third of the lease, until `stopping`."""
@@ -120,17 +123,13 @@ class Recovery:
             await pause(stopping, self._lease / 3)
 
     async def turn(self, stopping: asyncio.Event) -> None:
-        """Everything whose lease ran out."""
-        try:
-            for route in self._routes:
-                for priority in PRIORITIES:
-                    await self._take_over(Source(self._queue, route, priority, self._consumer), stopping)
-        except UnavailableError as exc:
-            log.warning("recovery_waits", error=exc.message)
-            self._consumer = self._new_name()
-        except Exception:
-            # What was claimed is claimed again after the lease.
-            log.exception("recovery_failed")
+        """Everything whose lease ran out. A failure leaves what it concerns to the next owner, and stops nothing else."""
+        self._away = self._failed = False
+        for route in self._routes:
+            for priority in PRIORITIES:
+                source = Source(self._queue, route, priority, self._consumer)
+                await self._attempt(self._take_over(source, stopping))
+        if self._failed:
             self._consumer = self._new_name()
 
     async def _take_over(self, source: Source, stopping: asyncio.Event) -> None:
@@ -145,16 +144,30 @@ class Recovery:
 
     async def _part(self, source: Source, part: str, claimed: Sequence[Claimed], stopping: asyncio.Event) -> None:
         marked = [each for each in claimed if each.mark is not None]
-        if marked:
-            await self._uncertain.settle(source, part, marked, stopping)
+        if marked and not self._away:
+            await self._attempt(self._uncertain.settle(source, part, marked, stopping))
         unmarked = [each for each in claimed if each.mark is None]
         for slice_ in slices_of(unmarked):
             entries = [(each.entry_id, each.element) for each in slice_]
-            await self._handler.handle(source, part, entries, stopping)
+            if self._away:
+                await self._attempt(self._handler.give_back(source, part, entries))
+            else:
+                await self._attempt(self._handler.handle(source, part, entries, stopping))
         for each in unmarked:
             if each.deliveries >= DEAD_FROM:
                 entry = (each.entry_id, each.element)
-                await self._handler.bury(source, part, entry, "its senders died of it or lost it")
+                await self._attempt(self._handler.bury(source, part, entry, "its senders died of it or lost it"))
+
+    async def _attempt(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except UnavailableError as exc:
+            log.warning("recovery_waits", error=exc.message)
+            self._away = self._failed = True
+        except Exception:
+            # What was claimed is claimed again after the lease.
+            log.exception("recovery_failed")
+            self._failed = True
 
 
 def slices_of(unmarked: Sequence[Claimed]) -> list[list[Claimed]]:

@@ -15,7 +15,7 @@ from morpheus_kit.errors import TemplateChangedError, UnavailableError
 from morpheus_kit.queue.elements import Element
 from morpheus_kit.queue.outcomes import pack_records
 from morpheus_kit.queue.schema import Event, MessageRecord, pack
-from morpheus_kit.queue.scripts import Queue, TakenItem
+from morpheus_kit.queue.scripts import HandBackItem, Queue, TakenItem
 from morpheus_kit.reasons import TEXTS, ReasonCode
 from services.dispatcher.delivery import Delivery
 from services.dispatcher.groups import Group, Groups
@@ -61,15 +61,31 @@ class SliceHandler:
             if decoded.newer:
                 log.warning("newer_blobs_left", part=part, messages=len(decoded.newer))
                 self._holdings.drop(source, decoded.newer)
-            ctx = Slice(source, part, group)
-            for piece in split(decoded.held):
-                await self._piece(ctx, piece, stopping)
+            await self._pieces(Slice(source, part, group), list(split(decoded.held)), stopping)
         finally:
             self._holdings.drop(source, ids)
 
+    async def give_back(self, source: Source, part: str, entries: Sequence[Entry]) -> None:
+        """Returns what was not begun to the head of its part."""
+        items = [HandBackItem(entry_id, element.message_id, part) for entry_id, element in entries]
+        await source.queue.hand_back(*source.stream, items)
+
     async def bury(self, source: Source, part: str, entry: Entry, why: str) -> None:
-        """Ends a message that cannot be handled."""
+        """Ends a message that cannot be handled; one that a newer release wrote is left for it."""
+        if decode([entry]).newer:
+            log.warning("newer_blobs_left", part=part, messages=1)
+            return
         await self._bury(source, await self._groups.get(source.queue, part), entry, why)
+
+    async def _pieces(self, ctx: Slice, pieces: Sequence[Sequence[Held]], stopping: asyncio.Event) -> None:
+        for number, piece in enumerate(pieces, 1):
+            try:
+                await self._piece(ctx, piece, stopping)
+            except UnavailableError:
+                # Left to recovery they would count as lost by their sender, and be dead after a long outage.
+                for each in pieces[number:]:
+                    await self._delivery.hand_back(ctx, each)
+                raise
 
     async def _piece(self, ctx: Slice, piece: Sequence[Held], stopping: asyncio.Event) -> None:
         waiting = {held.message.id: held for held in piece}

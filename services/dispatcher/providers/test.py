@@ -51,12 +51,11 @@ class TestProvider:
         plays = [simulator.play(message.address, message.attempt) for message in batch]
         now_ms = self._clock.now_ms()
         if self._outbox is not None:
-            try:
-                async with asyncio.timeout(60):
-                    await asyncio.to_thread(_write, self._outbox, batch, plays, now_ms)
-            except OSError as exc:
-                log.warning("outbox_write_failed", error=repr(exc), messages=len(batch))
-                return [Verdict(Answer.UNCLEAR, f"outbox: {exc.strerror}")] * len(batch)
+            async with asyncio.timeout(60):
+                failure = await asyncio.to_thread(_write, self._outbox, batch, plays, now_ms)
+            if failure is not None:
+                log.warning("outbox_write_failed", error=failure.text, messages=len(batch))
+                return [failure] * len(batch)
         early: list[ProviderReceipt] = []
         for message, each in zip(batch, plays, strict=True):
             for event in each.events:
@@ -85,15 +84,22 @@ def _receipt(message: Outgoing, event: simulator.SimulatedEvent, time_ms: int) -
     return ProviderReceipt(message.partition, message.message_id, told)
 
 
-def _write(outbox: Path, batch: Sequence[Outgoing], plays: Sequence[simulator.Play], now_ms: int) -> None:
-    """Calls first: a file without its call would hide a second one."""
+def _write(outbox: Path, batch: Sequence[Outgoing], plays: Sequence[simulator.Play], now_ms: int) -> Verdict | None:
+    """Calls first: a file without its call would hide a second one. None when all is written."""
     seconds = f"{now_ms / 1000:.3f}"
     lines = [f'{{"id":"{message.message_id}","attempt":{message.attempt},"time":{seconds}}}\n' for message in batch]
-    _put(f"{outbox}/calls.jsonl", "".join(lines).encode(), _APPEND)
-    for message, each in zip(batch, plays, strict=True):
-        if each.taken:
-            suffix = "eml" if "@" in message.address else "txt"
-            _put(f"{outbox}/{message.message_id}.{suffix}", message.payload, _NEW_FILE)
+    try:
+        _put(f"{outbox}/calls.jsonl", "".join(lines).encode(), _APPEND)
+    except OSError as exc:
+        return Verdict(Answer.RETRY, f"outbox: {exc.strerror}")
+    try:
+        for message, each in zip(batch, plays, strict=True):
+            if each.taken:
+                suffix = "eml" if "@" in message.address else "txt"
+                _put(f"{outbox}/{message.message_id}.{suffix}", message.payload, _NEW_FILE)
+    except OSError as exc:
+        return Verdict(Answer.UNCLEAR, f"outbox: {exc.strerror}")
+    return None
 
 
 def _put(path: str, content: bytes, flags: int) -> None:
