@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 from morpheus_kit.errors import MalformedError, TooLargeError, UnavailableError
 
@@ -55,6 +56,8 @@ class BodyReader:
             raise
         except TimeoutError as exc:
             raise MalformedError(f"The body did not arrive within {_READ_SECONDS:.0f} seconds.") from exc
+        except ClientDisconnect as exc:
+            raise MalformedError("The client went away before the end of the body.") from exc
         finally:
             self._held -= held
 
@@ -79,5 +82,5 @@ async def drain(request: Request, limit: int) -> None:
                 seen += len(chunk)
                 if seen > limit:
                     return
-    except (TimeoutError, RuntimeError):  # the stream was read before, or is too slow
+    except (TimeoutError, RuntimeError, ClientDisconnect):  # too slow, read before, or nobody is there any more
         return

@@ -22,6 +22,7 @@ from morpheus_kit.errors import InvalidInputError, MalformedError
 _READ_BYTES = 256 * 1024
 _MAX_KEY_CHARS = 64
 _HEADER_DEPTH = 1
+_CUT = "The body is not well-formed: it ends too early."
 _LEAST_BYTES = len(b"\x81\xa7address\xa0")
 _MANY = 1_000_000  # from here on it is worth while not to walk over what cannot be recipients
 
@@ -149,7 +150,7 @@ def _lay_out(buffer: io.BytesIO, body: memoryview) -> _Layout:
     try:
         layout = _walk(walker, body)
     except msgpack.OutOfData as exc:
-        raise MalformedError("The body is not well-formed: it ends too early.") from exc
+        raise MalformedError(_CUT) from exc
     except (ValueError, msgpack.UnpackException) as exc:
         raise MalformedError("The body is not one well-formed msgpack map.") from exc
     if walker.tell() != len(body):
@@ -189,7 +190,7 @@ def _key(walker: msgpack.Unpacker, body: memoryview) -> str:
 def _begins(body: memoryview, at: int, low: int, high: int, *others: int) -> bool:
     """Whether the value at `at` is of the type with these first bytes."""
     if at >= len(body):
-        raise MalformedError("The body is not well-formed: it ends too early.")
+        raise MalformedError(_CUT)
     return low <= body[at] < high or body[at] in others
 
 
@@ -198,6 +199,8 @@ def _slices(walker: msgpack.Unpacker, size: int) -> list[Slice]:
     found: list[Slice] = []
     first, count = 0, walker.read_array_header()
     start = end = walker.tell()
+    if count > size - start:
+        raise MalformedError(_CUT)
     if count > _MANY and count * _LEAST_BYTES > size - start:
         raise InvalidInputError.of("recipients", "more of them than could have an address in these bytes")
     for index in range(count):

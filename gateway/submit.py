@@ -12,6 +12,7 @@ from morpheus.intake.v1 import intake_pb2
 
 from gateway.codec import Header, Post, read_post
 from gateway.services import SUBMIT_SECONDS, Services, answer
+from morpheus_kit.errors import MorpheusError, UnavailableError
 from morpheus_kit.signing import PAYLOAD_METADATA, SignatureHeaders
 
 _Call: TypeAlias = grpc.aio.StreamUnaryCall[intake_pb2.SubmitGroupRequest, intake_pb2.SubmitGroupResponse]
@@ -32,18 +33,27 @@ async def submit(
     """What intake says to it. Nothing is queued when this raises."""
     metadata = tuple({**signed.as_dict(), PAYLOAD_METADATA: payload}.items())
     call = services.intake.SubmitGroup(metadata=metadata, timeout=SUBMIT_SECONDS)
+    broken = False
     try:
         await _write(call, intake_pb2.SubmitGroupRequest(header=header_message(post, digest)))
         for chunk in post.chunks():
             message = intake_pb2.SubmitGroupRequest(chunk=intake_pb2.RecipientChunk(recipients=chunk))
             if not await _write(call, message):
+                broken = True
                 break
         else:
             await call.done_writing()
     except BaseException:
         call.cancel()
         raise
-    return await answer(call)
+    try:
+        return await answer(call)
+    except MorpheusError as exc:
+        if (
+            broken and type(exc) is MorpheusError
+        ):  # gRPC calls a connection that is lost while writing an internal error
+            raise UnavailableError("Intake went away during the upload.", retry_after=1) from exc
+        raise
 
 
 async def _write(call: _Call, message: intake_pb2.SubmitGroupRequest) -> bool:

@@ -52,6 +52,9 @@ async def post_group(request: Request) -> Response:
     if request.headers.get("content-type", "").split(";")[0].strip().lower() != MEDIA_TYPE:
         await drain(request, _DRAIN_BYTES)
         raise UnsupportedMediaTypeError
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        await drain(request, _DRAIN_BYTES)
+        raise UnsupportedMediaTypeError("A body must not be compressed.")
     signed = signature_headers(request)
     reader: BodyReader = request.app.state.bodies
     keyring: Keyring = request.app.state.keyring

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from email.utils import parseaddr
 from typing import NamedTuple
 
 from email_validator import EmailNotValidError, validate_email
@@ -26,6 +27,16 @@ class Mailbox(NamedTuple):
     def domain(self) -> str:
         """Lowercase, as written."""
         return self.address.rpartition("@")[2].lower()
+
+    def unmistakable(self) -> str:
+        """In a form that every reader of mail takes apart as it was judged here."""
+        if not self.name:
+            return self.address
+        plain = f"{self.name} <{self.address}>"
+        if parseaddr(plain) == self:
+            return plain
+        escaped = self.name.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}" <{self.address}>'
 
 
 def is_possible(address: str) -> bool:
@@ -58,7 +69,7 @@ def parse_mailbox(text: str) -> Mailbox | None:
         return Mailbox("", text) if is_possible(text) else None
     name = found["name"].strip()
     if len(name) > 1 and name[0] == name[-1] == '"':
-        name = name[1:-1].replace('\\"', '"').replace("\\\\", "\\")
+        name = re.sub(r"\\(.)", r"\1", name[1:-1])
     return Mailbox(name, found["address"]) if is_possible(found["address"]) else None
 
 

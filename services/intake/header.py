@@ -22,6 +22,7 @@ _MAX_AHEAD_MS = round(timedelta(days=31).total_seconds() * 1000)
 _GROUP_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _COMPANY = re.compile(r"[a-z0-9_-]{1,64}")
 _HEADER_NAME = re.compile(r"[!-9;-~]{1,76}")
+_BREAK = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 _MAX_HEADERS = 50
 _MAX_HEADER_CHARS = 2000
 _MAX_SUBJECT_CHARS = 10_000
@@ -142,8 +143,8 @@ def _check_mail_headers(header: GroupHeader, violations: Violations) -> None:
             violations.add(path, "is not a header name")
         elif name.lower() in _OWN_HEADERS or name.lower().startswith("resent-"):
             violations.add(path, "is set by Morpheus")
-        elif any(char in value for char in "\r\n\0"):
-            violations.add(path, "must not hold a line break")
+        elif _BREAK.search(value):
+            violations.add(path, "must not hold a line break or another control character")
         elif len(value) > _MAX_HEADER_CHARS:
             violations.add(path, f"at most {_MAX_HEADER_CHARS} characters")
 

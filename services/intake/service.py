@@ -9,11 +9,13 @@ import grpc.aio
 from morpheus.intake.v1 import intake_pb2, intake_pb2_grpc
 
 from morpheus_kit import logs
-from morpheus_kit.errors import DeadlineError
+from morpheus_kit.errors import DeadlineError, MorpheusError
 from services.intake.submission import Intake
 
 log = logs.get_logger(__name__)
 _LONGEST_SECONDS = 300.0
+_DRAIN_BYTES = 128 * 1024 * 1024
+_DRAIN_SECONDS = 10.0
 
 
 class IntakeServicer(intake_pb2_grpc.IntakeServiceServicer):
@@ -29,10 +31,15 @@ class IntakeServicer(intake_pb2_grpc.IntakeServiceServicer):
         context: grpc.aio.ServicerContext[intake_pb2.SubmitGroupRequest, intake_pb2.SubmitGroupResponse],
     ) -> intake_pb2.SubmitGroupResponse:
         """One upload, whole or not at all."""
+        requests = aiter(request_iterator)
         metadata = {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
         try:
             async with asyncio.timeout(min(_LONGEST_SECONDS, context.time_remaining() or _LONGEST_SECONDS)):
-                response = await self._intake.submit(aiter(request_iterator), metadata)
+                try:
+                    response = await self._intake.submit(requests, metadata)
+                except MorpheusError:
+                    await _drain(requests)
+                    raise
         except TimeoutError as exc:
             raise DeadlineError from exc
         log.info(
@@ -44,3 +51,16 @@ class IntakeServicer(intake_pb2_grpc.IntakeServiceServicer):
             replayed=response.replayed,
         )
         return response
+
+
+async def _drain(requests: AsyncIterator[intake_pb2.SubmitGroupRequest]) -> None:
+    """Reads on without looking: a client that is still writing when the call ends would lose our answer."""
+    seen = 0
+    try:
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            async for request in requests:
+                seen += len(request.chunk.recipients)
+                if seen > _DRAIN_BYTES:
+                    return
+    except TimeoutError:
+        return

@@ -10,6 +10,7 @@ from morpheus.intake.v1.intake_pb2 import GroupHeader
 
 from morpheus_kit import wire
 from morpheus_kit.queue.schema import VERSION, SharedInfo
+from services.intake.addresses import parse_mailbox
 from services.intake.header import time_ms
 
 _CONTEXT_DEPTH = 2
@@ -63,8 +64,8 @@ def shared_info(header: GroupHeader, context: bytes, provider_method: str, refer
         outer_template=header.outer_template,
         subject_template=header.subject_template,
         context=msgspec.Raw(context),
-        from_address=header.from_address,
-        reply_to=header.reply_to,
+        from_address=_mailbox(header.from_address),
+        reply_to=_mailbox(header.reply_to),
         tags=list(header.tags),
         headers=dict(header.headers),
         priority=header.priority or "normal",
@@ -75,3 +76,8 @@ def shared_info(header: GroupHeader, context: bytes, provider_method: str, refer
         parts=header.parts,
         reference_prefix=reference,
     )
+
+
+def _mailbox(text: str) -> str:
+    found = parse_mailbox(text)
+    return found.unmistakable() if found else ""

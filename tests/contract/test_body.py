@@ -88,6 +88,11 @@ async def test_other_content_types_are_415(stack: Stack, content_type: str) -> N
     assert (reply.status_code, reply.json()["code"]) == (415, "unsupported_media_type")
 
 
+async def test_compressed_bodies_are_415(stack: Stack) -> None:
+    reply = await stack.send(pack(group()), {"content-encoding": "gzip"})
+    assert (reply.status_code, reply.json()["code"]) == (415, "unsupported_media_type")
+
+
 @pytest.mark.parametrize("content_type", ["application/msgpack", "Application/MsgPack", "application/msgpack; x=y"])
 async def test_the_content_type_is_read_as_http_reads_it(stack: Stack, content_type: str) -> None:
     assert (await stack.send(pack(group()), {"content-type": content_type})).status_code == 202

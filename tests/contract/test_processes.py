@@ -11,6 +11,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,10 +35,17 @@ class Processes:
     gateway: subprocess.Popen[bytes]
     intake: subprocess.Popen[bytes]
     url: str
+    environment: dict[str, str]
 
     def post(self, body: bytes) -> httpx.Response:
         headers = {"content-type": "application/msgpack", **signing.signed_headers(SECRET, body, now_s=time.time())}
         return httpx.post(f"{self.url}/v1/groups", content=body, headers=headers, timeout=60)
+
+    def restart_intake(self) -> None:
+        self.intake.kill()
+        self.intake.wait()
+        self.intake = subprocess.Popen([sys.executable, "-m", "services.intake"], env=self.environment)
+        _wait(self.url)
 
 
 def most_memory(process: subprocess.Popen[bytes]) -> float:
@@ -54,15 +63,15 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-@pytest.fixture
-def processes(redis: Redis, redis_url: str, tmp_path: Path) -> Iterator[Processes]:
+@contextmanager
+def started(redis_url: str, home: Path) -> Iterator[Processes]:
     if not Path("/proc/self/status").exists():
         pytest.skip("needs /proc")
-    (tmp_path / "keys.toml").write_text(KEYS)
+    (home / "keys.toml").write_text(KEYS)
     port, intake_port = free_ports(2)
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("MORPHEUS_")},
-        "MORPHEUS_HOME": str(tmp_path),
+        "MORPHEUS_HOME": str(home),
         "MORPHEUS_PORT": str(port),
         "MORPHEUS_INTAKE_ADDR": f"127.0.0.1:{intake_port}",
         "MORPHEUS_REDIS_URL": redis_url,
@@ -71,15 +80,21 @@ def processes(redis: Redis, redis_url: str, tmp_path: Path) -> Iterator[Processe
     }
     intake = subprocess.Popen([sys.executable, "-m", "services.intake"], env=environment)
     gateway = subprocess.Popen([sys.executable, "-m", "gateway"], env=environment)
-    url = f"http://127.0.0.1:{port}"
+    processes = Processes(gateway, intake, f"http://127.0.0.1:{port}", environment)
     try:
-        _wait(url)
-        yield Processes(gateway, intake, url)
+        _wait(processes.url)
+        yield processes
     finally:
-        for process in (gateway, intake):
+        for process in (processes.gateway, processes.intake):
             process.send_signal(signal.SIGTERM)
-        codes = [process.wait(30) for process in (gateway, intake)]
+        codes = [process.wait(30) for process in (processes.gateway, processes.intake)]
     assert codes == [0, 0]
+
+
+@pytest.fixture
+def processes(redis: Redis, redis_url: str, tmp_path: Path) -> Iterator[Processes]:
+    with started(redis_url, tmp_path) as made:
+        yield made
 
 
 def _wait(url: str) -> None:
@@ -135,6 +150,21 @@ def test_a_client_that_stops_sending_holds_up_nobody(processes: Processes) -> No
     with socket.create_connection((host, int(port))) as client:
         client.sendall(head.encode() + b"part of a body")
         assert processes.post(pack(group())).status_code == 202
+
+
+def test_an_intake_that_dies_during_an_upload_is_503(redis: Redis, redis_url: str, tmp_path: Path) -> None:
+    body = large_group()
+    with ThreadPoolExecutor() as pool, started(redis_url, tmp_path) as processes:
+        for delay in (0.15, 0.3, 0.45):
+            reply = pool.submit(processes.post, body)
+            time.sleep(delay)
+            processes.restart_intake()
+            answer = reply.result()
+            assert answer.status_code in {200, 202, 503}, answer.text
+            if answer.status_code == 503:
+                assert answer.json()["code"] == "unavailable"
+                assert int(answer.headers["retry-after"]) >= 1
+        assert processes.post(body).status_code in {200, 202}
 
 
 def test_a_taken_port_stops_the_start(processes: Processes, tmp_path: Path) -> None:

@@ -230,3 +230,12 @@ async def test_the_digest_of_the_reply_is_that_of_the_body(stack: Stack) -> None
 
 async def _contents(stack: Stack) -> dict[bytes, bytes | None]:
     return {name: await stack.redis.dump(name) for name in await stack.queued()}
+
+
+@pytest.mark.parametrize("changes", [{"priority": "x"}, {"subject_template": "Other"}, {"method": "ses"}])
+async def test_an_early_refusal_of_a_large_post_arrives_whole(stack: Stack, changes: dict[str, Any]) -> None:
+    recipients = [{"address": f"a{number}@example.com", "context": {"x": "y" * 50}} for number in range(5000)]
+    assert (await stack.post()).status_code == 202
+    for _ in range(10):
+        reply = await stack.post(recipients=recipients, **changes)
+        assert reply.status_code in {409, 422}, reply.text

@@ -1,3 +1,5 @@
+from email.utils import parseaddr
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -105,6 +107,8 @@ def test_no_numbers(text: str) -> None:
         ("Ada <a@b.de>", Mailbox("Ada", "a@b.de")),
         ('"Books, \\"Ltd\\"" <a@b.de>', Mailbox('Books, "Ltd"', "a@b.de")),
         ("Bücher <a@B.de>", Mailbox("Bücher", "a@B.de")),
+        ("Books, Ltd <a@b.de>", Mailbox("Books, Ltd", "a@b.de")),
+        ("a@other.de <a@b.de>", Mailbox("a@other.de", "a@b.de")),
         ("Ada a@b.de", None),
         ("Ada <nonsense>", None),
         ("Ada <a@b.de> x", None),
@@ -117,3 +121,22 @@ def test_mailboxes(text: str, mailbox: Mailbox | None) -> None:
     assert parse_mailbox(text) == mailbox
     if mailbox is not None:
         assert mailbox.domain == "b.de"
+
+
+@settings(deadline=None)
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=30))
+def test_no_reader_takes_another_address_from_what_is_queued(name: str) -> None:
+    mailbox = parse_mailbox(f"{name} <a@b.de>")
+    if mailbox is not None:
+        assert mailbox.address == "a@b.de"
+        assert parseaddr(mailbox.unmistakable())[1] == "a@b.de"
+        assert parse_mailbox(mailbox.unmistakable()) == mailbox
+
+
+@pytest.mark.parametrize(
+    "text", ["evil@evil.de <a@b.de>", "X, Y <a@b.de>", "G: x; <a@b.de>", "[x] <a@b.de>", '"x <a@b.de>']
+)
+def test_names_that_look_like_addresses_are_quoted(text: str) -> None:
+    mailbox = parse_mailbox(text)
+    assert mailbox is not None
+    assert parseaddr(mailbox.unmistakable()) == mailbox
