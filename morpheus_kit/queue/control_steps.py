@@ -124,12 +124,12 @@ class ControlSteps(Runner):
 
     async def group_state(self, group: str) -> dict[str, bytes] | None:
         """All fields of the group hash, or None when there is none."""
-        fields = await self.redis.hgetall(self.keys.group(group))
+        fields = await self.read("HGETALL", self.keys.group(group))
         return {name.decode(): value for name, value in fields.items()} or None
 
     async def pins(self, part: str) -> bytes | None:
         """The template versions that the group of `part` was started with, or None."""
-        value = await self.redis.hget(self.keys.group(part.rsplit("/", 1)[0]), "pins")
+        value = await self.read("HGET", self.keys.group(part.rsplit("/", 1)[0]), "pins")
         return cast("bytes | None", value)
 
     async def ack_outcomes(self, entry_ids: Sequence[str | bytes]) -> int:

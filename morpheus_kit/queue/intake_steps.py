@@ -98,7 +98,7 @@ class IntakeSteps(Runner):
 
     async def read_idem(self, part: str) -> tuple[str, bytes] | None:
         """Body digest and reply of an accepted part, or None."""
-        value = await self.redis.get(self.keys.idem(part))
+        value = await self.read("GET", self.keys.idem(part))
         if value is None:
             return None
         digest, reply = value.split(b" ", 1)
@@ -106,7 +106,7 @@ class IntakeSteps(Runner):
 
     async def group_reference(self, group: str) -> GroupReference | None:
         """What further parts of a group must agree with, or None when there is no such group."""
-        values = await self.redis.hmget(self.keys.group(group), ["digest", "ref", "month", "control"])
+        values = await self.read("HMGET", self.keys.group(group), "digest", "ref", "month", "control")
         if values[0] is None:
             return None
         return GroupReference(*(value.decode() if value else "" for value in values))

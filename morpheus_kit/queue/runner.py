@@ -8,15 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
 from hashlib import sha1
 from importlib import resources
 from typing import Any, Final, TypeAlias
 
 from redis.asyncio import Redis
+from redis.exceptions import (
+    ClusterDownError,
+    MasterDownError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from morpheus_kit.errors import UnavailableError
@@ -35,6 +44,16 @@ _TOLD_BY_SCRIPTS: Final = (ReasonCode.GROUP_CANCELLED, ReasonCode.EXPIRED, Reaso
 _RETRY_PAUSES: Final = (0.05, 0.2)
 _WAITAOF_MS: Final = 2000
 _MEMORY_AGE: Final = 1.0
+# Refusals that pass by themselves: a failover, a replica too few, a full disk, another's long script.
+_PASSING: Final = (
+    RedisConnectionError,
+    RedisTimeoutError,
+    ReadOnlyError,
+    ClusterDownError,
+    MasterDownError,
+    TryAgainError,
+)
+_PASSING_CODES: Final = ("NOREPLICAS ", "MISCONF ", "BUSY ")
 
 Arg: TypeAlias = str | bytes | int
 
@@ -69,23 +88,32 @@ class Runner:
 
     async def run(self, name: str, *args: Arg) -> Any:
         """Runs a script; its effects are one transaction. UnavailableError when Redis does not answer."""
-        return await self._repeat(name, args, durable=False)
+        return await self._repeat(lambda: self._evaluate(name, args, durable=False))
 
     async def run_durably(self, name: str, *args: Arg) -> Any:
         """Like `run`, and returns only when the write is on the disks. Else UnavailableError."""
-        return await self._repeat(name, args, durable=self._wait)
+        return await self._repeat(lambda: self._evaluate(name, args, durable=self._wait))
 
-    async def _repeat(self, name: str, args: Sequence[Arg], *, durable: bool) -> Any:
+    async def read(self, command: str, *args: Arg) -> Any:
+        """A command that changes nothing. UnavailableError when Redis does not answer."""
+        return await self._repeat(lambda: self.redis.execute_command(command, *args))
+
+    async def _repeat(self, call: Callable[[], Awaitable[Any]]) -> Any:
         """Every script may run twice with one effect, so a lost answer is asked for again."""
         for pause in (*_RETRY_PAUSES, None):
             try:
-                return await self._evaluate(name, args, durable=durable)
-            except (RedisConnectionError, RedisTimeoutError) as exc:
+                return await call()
+            except OutOfMemoryError as exc:
+                raise UnavailableError("The queue's memory is full.", retry_after=5) from exc
+            except RedisError as exc:
+                if not _passes(exc):
+                    raise
+                if isinstance(exc, ReadOnlyError):
+                    # Open connections lead to what is a replica now; new ones to its successor.
+                    await self.redis.connection_pool.disconnect(inuse_connections=False)
                 if pause is None:
                     raise UnavailableError("The queue does not answer.", retry_after=1) from exc
                 await asyncio.sleep(pause)
-            except OutOfMemoryError as exc:
-                raise UnavailableError("The queue's memory is full.", retry_after=5) from exc
         raise AssertionError
 
     async def _evaluate(self, name: str, args: Sequence[Arg], *, durable: bool) -> Any:
@@ -121,6 +149,10 @@ class Runner:
             self._memory_read_at = now
         if self._memory_share > limit:
             raise UnavailableError("The queue's memory is nearly full.", retry_after=10)
+
+
+def _passes(error: RedisError) -> bool:
+    return isinstance(error, _PASSING) or (isinstance(error, ResponseError) and str(error).startswith(_PASSING_CODES))
 
 
 def check_count(items: Sequence[object]) -> None:

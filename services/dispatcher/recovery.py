@@ -123,7 +123,7 @@ class Recovery:
             await pause(stopping, self._lease / 3)
 
     async def turn(self, stopping: asyncio.Event) -> None:
-        """Everything whose lease ran out. A failure leaves what it concerns to the next owner, and stops nothing else."""
+        """Everything whose lease ran out. What fails is left to the next owner and stops nothing else."""
         self._away = self._failed = False
         for route in self._routes:
             for priority in PRIORITIES:

@@ -124,6 +124,49 @@ async def test_a_newer_blob_is_left_for_a_newer_release(rig: Rig) -> None:
     assert await rig.queue.redis.xlen(rig.queue.keys.dead) == 0
 
 
+async def test_a_newer_blob_outlives_any_number_of_older_releases(rig: Rig) -> None:
+    newer = schema.pack(schema.QueuedMessage(99, message_id("acme", "g", 0, 0), 0, 0, 1, "a@example.org"))
+    items = await start(rig, ["a@example.org", "b@example.org"], blobs=[newer])
+    await age(rig, items, deliveries=6)
+    async with rig.dispatcher():
+        await rig.until(ended=1, waiting=1)
+    assert await rig.queue.redis.xlen(rig.queue.keys.dead) == 1
+    assert await rig.types(0) == []
+
+
+async def test_a_renderer_that_stays_away_makes_no_message_dead(rig: Rig) -> None:
+    await age(rig, await start(rig, [f"p{number}@example.org" for number in range(5)]), deliveries=4)
+    async with rig.dispatcher(lease="0.3", renderer_addr="127.0.0.1:1"):
+        await asyncio.sleep(6)
+    assert (await rig.ledger())["waiting"] == 5
+    assert await rig.queue.redis.xlen(rig.queue.keys.dead) == 0
+    async with rig.dispatcher():
+        await rig.until()
+    assert sorted(rig.calls().values()) == [1] * 5
+
+
+async def test_all_of_a_slice_goes_back_when_the_renderer_is_away(rig: Rig) -> None:
+    large = []
+    for number in range(3):
+        own, name = message_id("acme", "g", 0, number), "A" * 600_000
+        large.append(schema.pack(schema.QueuedMessage(1, own, number, 0, 1, "a@example.org", name)))
+    items = await start(rig, ["a@example.org"] * 3, blobs=large)
+    await rig.queue.hand_back("test", "normal", "lost", [(i.entry_id, i.element.message_id, i.part) for i in items])
+    async with rig.dispatcher(senders="1", renderer_addr="127.0.0.1:1"):
+        await asyncio.sleep(2)
+    assert (await rig.ledger())["waiting"] == 3
+    assert await rig.queue.redis.xlen(rig.queue.keys.messages("test", "normal")) == 0
+
+
+async def test_a_group_that_cannot_be_read_stops_no_other(rig: Rig) -> None:
+    await rig.post(["a@example.org"], group_id="newer")
+    await rig.queue.redis.hset(rig.queue.keys.group("acme/newer"), "shared", b"\x91\x63")
+    async with rig.dispatcher():
+        await rig.post(["b@example.org"])
+        await rig.until()
+    assert (await rig.ledger("newer"))["waiting"] == 1
+
+
 async def test_nothing_is_sent_while_outcomes_are_not_recorded(rig: Rig) -> None:
     for _ in range(5):
         await rig.queue.redis.xadd(rig.queue.keys.outcomes, {"x": "y"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -82,7 +83,7 @@ async def test_too_many_items_are_refused_before_redis(rig: Rig) -> None:
 @pytest.fixture
 async def settings(redis: Redis) -> AsyncIterator[Redis]:
     """Puts the server's settings back."""
-    names = ("maxmemory", "maxmemory-policy", "appendonly", "appendfsync")
+    names = ("maxmemory", "maxmemory-policy", "appendonly", "appendfsync", "min-replicas-to-write")
     client: Any = redis
     before = [(await client.config_get(name)) for name in names]
     yield redis
@@ -100,6 +101,26 @@ async def test_a_full_memory_stops_sending_and_not_recording(rig: Rig, settings:
         await rig.take()
     assert await rig.commit_sends(items, "sent") == [True, True]
     assert (await rig.queue.cancel("acme/g", "k")).stopped == 2
+
+
+async def test_a_refusal_that_passes_is_no_error_of_ours(rig: Rig, settings: Redis) -> None:
+    await rig.post_and_start()
+    await settings.config_set("min-replicas-to-write", "1")
+    with pytest.raises(UnavailableError):
+        await rig.take()
+    await settings.config_set("min-replicas-to-write", "0")
+    assert len((await rig.take()).items) == 3
+
+
+async def test_reads_of_a_redis_that_is_away_say_so(tmp_path: Path) -> None:
+    away = connection.open_redis(f"unix://{tmp_path / 'nobody'}")
+    queue = Queue(away, 0, replicas=0, aof_always=True)
+    for read in (queue.pins("acme/g/0"), queue.group_state("acme/g"), queue.read_idem("acme/g/0")):
+        with pytest.raises(UnavailableError):
+            await read
+    with pytest.raises(UnavailableError):
+        await queue.group_reference("acme/g")
+    await away.aclose()
 
 
 async def test_a_sound_redis_is_accepted(redis_url: str, redis: Redis) -> None:
