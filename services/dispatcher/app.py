@@ -62,9 +62,12 @@ async def build(config: Config) -> Unit:
     render = RenderStep(renderer)
     handler = SliceHandler(groups, render, Delivery(clock, policies, due), holdings, clock)
     uncertain = UncertainStep(groups, render, holdings, policies, clock)
-    limits = LaneLimits(config.slice, config.outcomes_limit)
+    limits = LaneLimits(config.slice, config.lease / 3, config.outcomes_limit)
     lanes: list[Main] = [
-        Lane(consumer, queues, routes, handler, holdings, work, limits).run for _ in range(config.senders)
+        # A name for each: the queue remembers one answer of `take` for a name.
+        Lane(names.new(), queues, route, handler, holdings, work, limits).run
+        for route in routes
+        for _ in range(config.senders)
     ]
     recovery: list[Main] = [
         Recovery(names.new, queue, routes, handler, uncertain, lease_seconds=config.lease).run for queue in queues

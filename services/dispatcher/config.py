@@ -31,7 +31,7 @@ class Config(Settings):
         4,
         ge=1,
         le=64,
-        description="Slices handled at the same time. More when the provider is slow, not when the CPU is busy.",
+        description="Slices of each method handled at once. More when a provider is slow, not when the CPU is busy.",
     )
     slice: int = Field(
         100, ge=1, le=500, description="Most messages taken at once. Larger: less work a message, slower to stop."

@@ -38,6 +38,7 @@ class Delivery:
         if rejected:
             await self._reject(ctx, rejected)
         while ready:
+            began = self._clock.monotonic()
             room = await ctx.route.slots.acquire(min(len(ready), MAX_ITEMS))
             try:
                 if stopping.is_set():
@@ -46,6 +47,7 @@ class Delivery:
                 await self._send(ctx, starting, stopping)
             finally:
                 await ctx.route.slots.release(room)
+            ctx.route.note(room, self._clock.monotonic() - began)
         await self.hand_back(ctx, ready)
 
     async def hand_back(self, ctx: Slice, held: Sequence[Held]) -> None:
@@ -61,6 +63,8 @@ class Delivery:
         await self._commit(ctx, items, packed)
 
     async def _send(self, ctx: Slice, starting: Sequence[Held], stopping: asyncio.Event) -> None:
+        # Before the gate: if it fails, nothing is marked and nothing sent.
+        packed = await asyncio.to_thread(results.records, starting, ctx.group)
         answers = await self._gate(ctx, starting, stopping)
         if answers is None:
             await self.hand_back(ctx, starting)
@@ -68,6 +72,8 @@ class Delivery:
         going = [held for held, answer in zip(starting, answers, strict=True) if answer == "go"]
         if not going:
             return
+        if len(going) < len(starting):
+            packed = await asyncio.to_thread(results.records, going, ctx.group)
         partition = ctx.source.queue.keys.partition
         sender = ctx.group.composer.sender if ctx.group.composer else ctx.group.shared.from_address
         outgoing = [
@@ -85,9 +91,7 @@ class Delivery:
         handed_over_ms = self._clock.now_ms()
         for held in going:
             held.handed_over_ms = handed_over_ms
-        verdicts, packed = await asyncio.gather(
-            ctx.route.provider.send(outgoing), asyncio.to_thread(results.records, going, ctx.group)
-        )
+        verdicts = await ctx.route.provider.send(outgoing)
         await self._commit(ctx, self._items(ctx, going, verdicts), packed)
 
     def _items(self, ctx: Slice, going: Sequence[Held], verdicts: Sequence[Verdict]) -> list[CommitItem]:

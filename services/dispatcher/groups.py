@@ -61,7 +61,10 @@ class Groups:
         self._groups: OrderedDict[tuple[int, str], Group] = OrderedDict()
 
     async def get(self, queue: Queue, part: str) -> Group | None:
-        """The group of `part` with its present pins; None when the queue has none."""
+        """The group of `part` with its present pins; None when the queue has none.
+
+        UnavailableError; NewerVersionError when a newer release wrote it.
+        """
         name = part.rpartition("/")[0]
         key = (queue.keys.partition, name)
         group = self._groups.get(key)

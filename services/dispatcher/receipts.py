@@ -25,7 +25,7 @@ _PAUSE_SECONDS = 0.5
 
 
 class ReceiptRunner:
-    """Receipts by due time. What is left when the service stops is told at once."""
+    """Receipts by due time. What is left when the service stops is told at once, if the queue answers."""
 
     def __init__(self, queues: Mapping[int, Queue], clock: Clock) -> None:
         """`queues` by partition."""
@@ -33,6 +33,7 @@ class ReceiptRunner:
         self._clock = clock
         self._due: list[tuple[float, int, ProviderReceipt]] = []
         self._order = count()
+        self._stopping = False
 
     def schedule(self, receipt: ProviderReceipt, after_seconds: float, times: int = 1) -> None:
         """Tells `receipt` later, `times` times."""
@@ -54,6 +55,7 @@ class ReceiptRunner:
         while not stopping.is_set():
             await self.deliver(self._pop(self._clock.monotonic()))
             await pause(stopping, self._until_next())
+        self._stopping = True
         await self.deliver(self._pop(float("inf")))
 
     def _until_next(self) -> float:
@@ -74,6 +76,8 @@ class ReceiptRunner:
                 await queue.receipt(items)
             except UnavailableError as exc:
                 log.warning("receipts_wait", error=exc.message, receipts=len(items))
+                if self._stopping:
+                    return
                 await asyncio.sleep(_PAUSE_SECONDS)
             else:
                 return

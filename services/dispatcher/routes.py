@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 
 from morpheus_kit.clock import Clock
 from services.dispatcher.providers.base import Provider
@@ -42,6 +41,8 @@ class Route:
         self.slots = Slots(provider.concurrency)
         self._clock = clock
         self._rests_until = 0.0
+        self._seconds = 0.0
+        """What one message of a lane took lately."""
 
     def rest(self, seconds: float) -> None:
         """Takes nothing for this method for a while."""
@@ -52,7 +53,13 @@ class Route:
         """Whether it takes nothing now."""
         return self._clock.monotonic() < self._rests_until
 
+    def note(self, messages: int, seconds: float) -> None:
+        """A batch of a lane took so long, waiting for its turn included."""
+        each = seconds / messages
+        self._seconds = each if not self._seconds else 0.8 * self._seconds + 0.2 * each
 
-def open_methods(routes: Sequence[Route]) -> list[str]:
-    """The methods that take messages now."""
-    return [route.method for route in routes if not route.rests]
+    def allowance(self, most: int, seconds: float) -> int:
+        """How many messages a lane can start within `seconds`, from what was seen so far."""
+        if not self._seconds:
+            return min(most, self.provider.concurrency)
+        return max(1, min(most, int(seconds / self._seconds)))

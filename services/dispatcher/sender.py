@@ -14,7 +14,7 @@ from morpheus_kit.clock import Clock
 from morpheus_kit.errors import TemplateChangedError, UnavailableError
 from morpheus_kit.queue.elements import Element
 from morpheus_kit.queue.outcomes import pack_records
-from morpheus_kit.queue.schema import Event, MessageRecord, pack
+from morpheus_kit.queue.schema import Event, MessageRecord, NewerVersionError, pack
 from morpheus_kit.queue.scripts import HandBackItem, Queue, TakenItem
 from morpheus_kit.reasons import TEXTS, ReasonCode
 from services.dispatcher.delivery import Delivery
@@ -23,7 +23,7 @@ from services.dispatcher.holdings import Holdings
 from services.dispatcher.pauses import Wake, pause
 from services.dispatcher.rendered import RenderStep
 from services.dispatcher.results import Held
-from services.dispatcher.routes import Route, open_methods
+from services.dispatcher.routes import Route
 from services.dispatcher.slices import Slice, Source, decode, split
 
 log = logs.get_logger(__name__)
@@ -50,7 +50,11 @@ class SliceHandler:
         ids = [entry_id for entry_id, _ in entries]
         self._holdings.add(source, ids)
         try:
-            group = await self._groups.get(source.queue, part)
+            try:
+                group = await self._groups.get(source.queue, part)
+            except NewerVersionError:
+                log.warning("newer_group_left", part=part, messages=len(entries))
+                return
             if group is None:
                 for each in entries:
                     await self._bury(source, None, each, "its group is gone")
@@ -72,10 +76,15 @@ class SliceHandler:
 
     async def bury(self, source: Source, part: str, entry: Entry, why: str) -> None:
         """Ends a message that cannot be handled; one that a newer release wrote is left for it."""
+        try:
+            group = await self._groups.get(source.queue, part)
+        except NewerVersionError:
+            log.warning("newer_group_left", part=part, messages=1)
+            return
         if decode([entry]).newer:
             log.warning("newer_blobs_left", part=part, messages=1)
             return
-        await self._bury(source, await self._groups.get(source.queue, part), entry, why)
+        await self._bury(source, group, entry, why)
 
     async def _pieces(self, ctx: Slice, pieces: Sequence[Sequence[Held]], stopping: asyncio.Event) -> None:
         for number, piece in enumerate(pieces, 1):
@@ -103,7 +112,8 @@ class SliceHandler:
     async def _pause_group(self, ctx: Slice, why: str) -> None:
         """A pinned version is gone; unless the group was pinned anew while we rendered."""
         queue = ctx.source.queue
-        if await queue.pins(ctx.part) == ctx.group.pins:
+        now = await self._groups.get(queue, ctx.part)
+        if now is not None and now.pins == ctx.group.pins:
             await queue.pause(ctx.group.name, "", ReasonCode.TEMPLATE_CHANGED, why)
             log.warning("group_paused", group=ctx.group.name, reason=ReasonCode.TEMPLATE_CHANGED, text=why)
 
@@ -130,20 +140,23 @@ class SliceHandler:
 
 @dataclass(frozen=True, slots=True)
 class LaneLimits:
-    """`count`: messages taken at once; `outcomes`: unrecorded entries above which nothing is taken."""
+    """`count`: most messages taken at once; `seconds`: in which they must be startable; `outcomes`: unrecorded
+    entries above which nothing is taken.
+    """
 
     count: int
+    seconds: float
     outcomes: int
 
 
 class Lane:
-    """Takes and handles, one slice after the other."""
+    """Takes and handles, one slice after the other, for one method: a slow provider keeps no other one waiting."""
 
     def __init__(
         self,
         consumer: str,
         queues: Sequence[Queue],
-        routes: Sequence[Route],
+        route: Route,
         handler: SliceHandler,
         holdings: Holdings,
         wake: Wake,
@@ -152,7 +165,7 @@ class Lane:
         """`consumer`: our name in the queue; `wake`: set when there may be work."""
         self._consumer = consumer
         self._queues = list(queues)
-        self._routes = {route.method: route for route in routes}
+        self._route = route
         self._handler = handler
         self._holdings = holdings
         self._wake = wake
@@ -177,11 +190,11 @@ class Lane:
         worked = False
         self._queues.append(self._queues.pop(0))
         for queue in self._queues:
-            methods = open_methods(list(self._routes.values()))
-            if stopping.is_set() or not methods:
+            if stopping.is_set() or self._route.rests:
                 break
-            nonce = secrets.token_hex(8)
-            taken = await queue.take(self._consumer, nonce, methods, self._limits.count, self._limits.outcomes)
+            count = self._route.allowance(self._limits.count, self._limits.seconds)
+            nonce, methods = secrets.token_hex(8), [self._route.method]
+            taken = await queue.take(self._consumer, nonce, methods, count, self._limits.outcomes)
             if taken.status == "full":
                 log.warning("outcomes_full", partition=queue.keys.partition)
                 await pause(stopping, _FULL_SECONDS)
@@ -193,19 +206,23 @@ class Lane:
 
     async def _handle(self, queue: Queue, items: Sequence[TakenItem], stopping: asyncio.Event) -> None:
         slices = [
-            (Source(queue, self._routes[method], priority, self._consumer), part, list(group))
-            for (method, priority, part), group in groupby(items, lambda item: (item.method, item.priority, item.part))
+            (
+                Source(queue, self._route, priority, self._consumer),
+                part,
+                [(each.entry_id, each.element) for each in group],
+            )
+            for (priority, part), group in groupby(items, lambda item: (item.priority, item.part))
         ]
-        for source, _, group in slices:
-            self._holdings.add(source, [item.entry_id for item in group])
+        for source, _, entries in slices:
+            self._holdings.add(source, [entry_id for entry_id, _ in entries])
         away: UnavailableError | None = None
-        for source, part, group in slices:
+        for source, part, entries in slices:
             try:
-                await self._handler.handle(source, part, [(item.entry_id, item.element) for item in group], stopping)
+                await self._handler.handle(source, part, entries, stopping)
             except UnavailableError as exc:
                 away = exc
             except Exception:
                 # One message must not stop the others; recovery isolates it after the lease.
-                log.exception("slice_failed", part=part, messages=len(group))
+                log.exception("slice_failed", part=part, messages=len(entries))
         if away is not None:
             raise away

@@ -15,7 +15,7 @@ from services.dispatcher.pauses import Wake, pause, unless
 from services.dispatcher.providers.test import TestProvider
 from services.dispatcher.receipts import ReceiptRunner
 from services.dispatcher.recovery import slices_of
-from services.dispatcher.routes import Route, Slots, open_methods
+from services.dispatcher.routes import Route, Slots
 from services.dispatcher.slices import MAX_BYTES, decode, split
 from services.dispatcher.verdicts import Waits
 
@@ -60,11 +60,26 @@ def test_a_resting_route_takes_nothing_for_a_while() -> None:
     clock = ManualClock()
     provider = TestProvider("", ReceiptRunner({}, clock), clock, 1.0)
     assert provider.concurrency == sys.maxsize
-    routes = [Route(name, provider, Waits((), 1.0), clock) for name in ("test", "smtp")]
-    routes[1].rest(60)
-    assert open_methods(routes) == ["test"]
+    route = Route("test", provider, Waits((), 1.0), clock)
+    states = [route.rests]
+    route.rest(60)
+    states.append(route.rests)
     clock.advance(60)
-    assert open_methods(routes) == ["test", "smtp"]
+    assert [*states, route.rests] == [False, True, False]
+
+
+def test_a_lane_takes_no_more_than_it_can_start_in_time() -> None:
+    clock = ManualClock()
+    provider = TestProvider("", ReceiptRunner({}, clock), clock, 1.0)
+    route = Route("test", provider, Waits((), 1.0), clock)
+    assert route.allowance(100, 10.0) == 100
+    route.note(10, 10.0)
+    assert route.allowance(100, 10.0) == 10
+    route.note(1, 1000.0)
+    assert route.allowance(100, 10.0) == 1
+    for _ in range(50):
+        route.note(100, 0.1)
+    assert route.allowance(100, 10.0) == 100
 
 
 async def test_a_pause_ends_when_the_service_stops() -> None:
