@@ -102,6 +102,12 @@ class Stack:
             raise RuntimeError(msg)
         return reply
 
+    def operate(self, group_id: str, word: str) -> tuple[int, dict[str, Any]]:
+        """`POST /v1/groups/{id}/pause`, `resume` or `cancel`: status and reply."""
+        headers = {"authorization": f"Bearer {self._client['token']}"}
+        path = f"/v1/groups/{group_id}/{word}?{urlencode({'company_code': sample.COMPANY})}"
+        return self._request("POST", path, b"", headers)
+
     def group(self, group_id: str) -> dict[str, Any]:
         """`GET /v1/groups/{id}`."""
         return self.get(f"/v1/groups/{group_id}")
