@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
-from gateway import problems
+from gateway import interface, problems
 from gateway.access import AccessLog
 from gateway.bodies import BodyReader
 from gateway.config import Config
@@ -47,6 +47,7 @@ def make_app(config: Config, services: Services, keyring: Keyring, clock: Clock)
     if config.outbox is not None:
         app.state.mailbox = Mailbox(config.outbox)
         app.include_router(outbox.router)
+    interface.describe(app)
     return app
 
 

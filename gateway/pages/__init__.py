@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from fastapi.responses import Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 _FOLDER = Path(__file__).parent
 _POLICY = (
@@ -13,6 +15,7 @@ _POLICY = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 _KIB = 1024
+_BACKTICKS = re.compile("`([^`]+)`")
 
 
 def size(count: int) -> str:
@@ -22,6 +25,11 @@ def size(count: int) -> str:
     return f"{count / _KIB:.0f} KB" if count < _KIB * _KIB else f"{count / _KIB / _KIB:.1f} MB"
 
 
+def marked(text: str) -> Markup:
+    """What stands in backticks as code."""
+    return Markup(_BACKTICKS.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704  escaped before
+
+
 _environment = Environment(
     loader=FileSystemLoader(_FOLDER / "templates"),
     autoescape=True,
@@ -29,7 +37,7 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_environment.filters["size"] = size
+_environment.filters |= {"size": size, "marked": marked}
 
 
 def page(name: str, **values: object) -> Response:

@@ -26,10 +26,22 @@ async def style() -> Response:
 
 @router.get("/docs")
 async def docs(request: Request) -> Response:
-    """Every operation with its parameters, by topic."""
+    """Every operation with its parameters, body and answer, by topic."""
+    document = request.app.openapi()
+    schemas = document["components"]["schemas"]
     topics: dict[str, list[dict[str, Any]]] = {}
-    for path, methods in request.app.openapi()["paths"].items():
+    for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            entry = {"method": method.upper(), "path": path, **operation}
+            answer = next(iter(operation["responses"].values())).get("content", {}).get("application/json", {})
+            body = operation.get("requestBody", {}).get("content", {}).get("application/msgpack", {})
+            entry = {"method": method.upper(), "path": path, "body": _name(body), "answer": _name(answer), **operation}
+            if (items := schemas.get(entry["answer"], {}).get("properties", {}).get("items")) is not None:
+                entry["item"] = _name({"schema": items["items"]})
             topics.setdefault(operation.get("tags", ["other"])[0], []).append(entry)
-    return pages.page("docs.html", topics=topics, outbox=hasattr(request.app.state, "mailbox"))
+    return pages.page("docs.html", topics=topics, schemas=schemas, outbox=hasattr(request.app.state, "mailbox"))
+
+
+def _name(content: dict[str, Any]) -> str | None:
+    """The schema that a content refers to."""
+    reference: str = content.get("schema", {}).get("$ref", "")
+    return reference.rpartition("/")[2] or None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
-from fastapi.responses import Response
+from fastapi.responses import HTMLResponse, Response
 from morpheus.tracker.v1 import tracker_pb2
 
 from gateway import shapes
@@ -14,6 +14,7 @@ from gateway.html_view import html_response
 from gateway.parameters import PageSize, PageToken, TimeParameter, timestamp
 from gateway.routes.groups import Backend
 from gateway.services import CALL_SECONDS, answer
+from morpheus_kit.errors import InvalidInputError
 
 router = APIRouter(tags=["messages"])
 MessageId = Annotated[str, Path(min_length=1, max_length=64)]
@@ -21,7 +22,8 @@ _FILTERS = (
     *("q", "group_id", "tag", "state", "reason", "method", "stream", "address", "external_id", "from", "to"),
     *("page_size", "page_token"),
 )
-State = Annotated[str, Query(pattern=f"^({'|'.join(shapes.STATES)})?$", description="A state of the documentation.")]
+_STATES = ", ".join(shapes.STATES)
+State = Annotated[str, Query(description=f"One of {_STATES}.", json_schema_extra={"enum": list(shapes.STATES)})]
 
 
 @router.get("/v1/messages", dependencies=[Depends(only_parameters(*_FILTERS))], summary="Messages, newest first")
@@ -43,6 +45,8 @@ async def list_messages(  # noqa: PLR0913, PLR0917  one argument a query paramet
     page_token: PageToken = "",
 ) -> Response:
     """All filters must match; times are acceptance times, half-open."""
+    if state and state not in shapes.STATES:
+        raise InvalidInputError.of("state", f"must be one of {_STATES}")
     query = tracker_pb2.ListMessagesRequest(
         company_code=caller.company_code,
         query=q,
@@ -75,7 +79,7 @@ async def get_message(message_id: MessageId, caller: Reader, services: Backend) 
 @router.get(
     "/v1/messages/{message_id}/html",
     dependencies=[Depends(only_parameters("safe"))],
-    responses={200: {"content": {"text/html": {}}}},
+    response_class=HTMLResponse,
     summary="The body as sent",
 )
 async def get_html(

@@ -77,6 +77,10 @@ def test_one_post_is_rendered_sent_recorded_and_found_again(stack: Stack, tmp_pa
         "application/pdf",
     ]
 
+    described = stack.get("/openapi.json")["components"]["schemas"]
+    for name, answer in (("Accepted", reply), ("Group", group), ("Message", found[0]), ("MessageDetail", detail)):
+        assert set(answer) == set(described[name]["properties"]) == set(described[name]["required"]), name
+
     again, replay, _ = stack.post(body)
     assert (again, replay["replayed"], replay["rejected"]) == (200, True, reply["rejected"])
     other, conflict, _ = stack.post(msgpack.packb({**post, "recipients": recipients[:1]}))

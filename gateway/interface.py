@@ -1,0 +1,308 @@
+"""The shapes of `/openapi.json`: the body of a post, every answer, every refusal.
+
+Only descriptions: what is decoded is `codec`'s, what is answered `shapes`'s; a test holds the three to the same keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any, Literal, NotRequired, TypedDict, get_type_hints
+
+import msgspec
+from fastapi import FastAPI
+from msgspec import Meta
+
+Time = Annotated[datetime, Meta(tz=True)]
+
+
+class PdfAttachment(TypedDict):
+    name: str
+    html: Annotated[str, Meta(description="Literal HTML, not a template.")]
+
+
+class StoredAttachment(TypedDict):
+    path: Annotated[str, Meta(description="A file of the template store.")]
+    name: NotRequired[str | None]
+
+
+class Recipient(TypedDict):
+    address: str
+    first_name: NotRequired[str | None]
+    last_name: NotRequired[str | None]
+    user_link: NotRequired[str | None]
+    tags: NotRequired[list[str] | None]
+    context: NotRequired[Annotated[dict[str, Any], Meta(description="Wins over the shared one.")]]
+    pdf_attachments: NotRequired[list[PdfAttachment] | None]
+    s3_attachments: NotRequired[list[StoredAttachment] | None]
+
+
+class Post(TypedDict):
+    group_id: Annotated[str, Meta(description="1–64 of `A-Za-z0-9._-`; names one group of its company for ever.")]
+    company_code: Annotated[str, Meta(description="1–64 of `a-z0-9_-`.")]
+    method: Annotated[str, Meta(description="`test`, `smtp` or `email`; one that is not configured is refused.")]
+    inner_template: Annotated[str, Meta(description="Path of the message definition in the template store.")]
+    outer_template: NotRequired[Annotated[str | None, Meta(description="Path of the email style; required for email.")]]
+    subject_template: NotRequired[Annotated[str | None, Meta(description="Jinja2 source; required for email.")]]
+    from_address: Annotated[str, Meta(description="`a@b` or `Name <a@b>`.")]
+    recipients: Annotated[list[Recipient], Meta(description="One or more; one is at most 8 MiB.")]
+    context: NotRequired[Annotated[dict[str, Any], Meta(description="Shared by all messages.")]]
+    reply_to: NotRequired[str | None]
+    tags: NotRequired[Annotated[list[str], Meta(description="On every message; at most 50.")]]
+    headers: NotRequired[Annotated[dict[str, str], Meta(description="Extra headers of the email.")]]
+    part: NotRequired[Annotated[int, Meta(description="From 0, when a group is posted in several bodies.")]]
+    parts: NotRequired[Annotated[int | None, Meta(description="How many bodies will come.")]]
+    priority: NotRequired[Annotated[str, Meta(description="`normal` (default) or `high`.")]]
+    send_at: NotRequired[
+        Annotated[Time | None, Meta(description="Not before; RFC 3339 or msgpack timestamp, at most 31 days ahead.")]
+    ]
+    expires_at: NotRequired[Annotated[Time | None, Meta(description="Not after; what is left is `expired`.")]]
+    missing_variables: NotRequired[
+        Annotated[str, Meta(description="`error` (default): the message fails and names the variable; or `empty`.")]
+    ]
+    on_uncertain: NotRequired[Annotated[str | None, Meta(description="`resend` or `give_up`.")]]
+    stream: NotRequired[Annotated[str, Meta(description="`transactional`; others are not supported yet.")]]
+    unsubscribe: NotRequired[Annotated[bool | None, Meta(description="`true` is not supported yet.")]]
+    subaccount: NotRequired[Annotated[str | None, Meta(description="Not supported yet.")]]
+    country_code: NotRequired[Annotated[str | None, Meta(description="Not supported yet.")]]
+    cost_limit: NotRequired[Annotated[str | None, Meta(description="Not supported yet.")]]
+    track_opens: NotRequired[Annotated[bool | None, Meta(description="Not supported yet.")]]
+    track_clicks: NotRequired[Annotated[bool | None, Meta(description="Not supported yet.")]]
+    record: NotRequired[Annotated[str | None, Meta(description="Not supported yet.")]]
+    redact: NotRequired[Annotated[list[str] | None, Meta(description="Not supported yet.")]]
+
+
+class Reason(TypedDict):
+    code: Annotated[str, Meta(description="Stable.")]
+    text: str
+    docs: str
+
+
+class Rejected(TypedDict):
+    index: int
+    address: str
+    reason: Reason
+
+
+class Links(TypedDict):
+    group: str
+    messages: str
+    dashboard: str | None
+
+
+class Accepted(TypedDict):
+    group_id: str
+    part: int
+    total: int
+    accepted: int
+    duplicates: Annotated[int, Meta(description="Recipients whose address came before; all are sent.")]
+    rejected: list[Rejected]
+    links: Links
+    replayed: Annotated[bool, Meta(description="The same bytes were accepted before; nothing was changed.")]
+
+
+class Progress(TypedDict):
+    waiting: int
+    sending: int
+    uncertain: int
+    ended: int
+
+
+class Operation(TypedDict):
+    type: str
+    key_id: str
+    time: Time
+
+
+class Group(TypedDict):
+    group_id: str
+    company_code: str
+    method: str
+    stream: str
+    tags: list[str]
+    control: Literal["running", "paused", "cancelled", "finished"]
+    reason: Reason | None
+    total: int
+    progress: Progress
+    counts: Annotated[dict[str, int], Meta(description="Messages in each state.")]
+    percent: Annotated[float, Meta(description="0–100.")]
+    rate: Annotated[float, Meta(description="Messages ended a second over the last minute.")]
+    eta: Time | None
+    accepted_at: Time
+    finished_at: Time | None
+    as_of: Time
+    operations: list[Operation]
+    inner_template: str
+    outer_template: str | None
+    subject_template: str | None
+    template_versions: dict[str, str]
+    context: dict[str, Any]
+    from_address: str
+    reply_to: str | None
+    headers: dict[str, str]
+    priority: str
+    send_at: Time | None
+    expires_at: Time | None
+    missing_variables: str
+    on_uncertain: str | None
+    parts: int | None
+    parts_in: int
+
+
+class Groups(TypedDict):
+    items: list[Group]
+    next_page_token: Annotated[str, Meta(description="Empty at the end.")]
+
+
+class Cost(TypedDict):
+    amount: str
+    currency: str
+
+
+class Message(TypedDict):
+    id: str
+    group_id: str
+    company_code: str
+    method: str
+    provider: str | None
+    stream: str
+    state: str
+    reason: Reason | None
+    address: str
+    first_name: str
+    last_name: str
+    user_link: str
+    subject: str
+    tags: list[str]
+    external_id: str | None
+    cost: Cost | None
+    segments: int | None
+    attempts: int
+    bounce_type: str | None
+    accepted_at: Time
+    sent_at: Time | None
+    delivered_at: Time | None
+    opened_at: Time | None
+    clicked_at: Time | None
+    bounced_at: Time | None
+    complained_at: Time | None
+    unsubscribed_at: Time | None
+    resend_of: str | None
+    next_try_at: Time | None
+
+
+class Messages(TypedDict):
+    items: list[Message]
+    next_page_token: Annotated[str, Meta(description="Empty at the end.")]
+
+
+class Attachment(TypedDict):
+    name: str
+    size: int
+    sha256: str
+
+
+class Event(TypedDict):
+    id: str
+    type: str
+    time: Time
+    detail: dict[str, Any]
+
+
+class MessageDetail(Message):
+    text: str
+    html: str
+    context: dict[str, Any]
+    attachments: list[Attachment]
+    events: list[Event]
+
+
+class Controlled(TypedDict):
+    control: str
+    stopped: Annotated[int, Meta(description="Messages that waited at that instant; 0 when nothing changed.")]
+
+
+class Alive(TypedDict):
+    status: str
+
+
+class Ready(TypedDict):
+    status: str
+    services: dict[str, str]
+
+
+class Violation(TypedDict):
+    path: str
+    reason: str
+
+
+class Problem(TypedDict):
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: Annotated[str, Meta(description="Stable.")]
+    request_id: str
+    errors: NotRequired[list[Violation]]
+
+
+_ANSWERS: dict[str, type] = {
+    "POST /v1/groups": Accepted,
+    "GET /v1/groups": Groups,
+    "GET /v1/groups/{group_id}": Group,
+    "POST /v1/groups/{group_id}/pause": Controlled,
+    "POST /v1/groups/{group_id}/resume": Controlled,
+    "POST /v1/groups/{group_id}/cancel": Controlled,
+    "GET /v1/messages": Messages,
+    "GET /v1/messages/{message_id}": MessageDetail,
+    "GET /healthz": Alive,
+    "GET /readyz": Ready,
+}
+_PLACE = "#/components/schemas/{name}"
+_DESCRIPTIONS = {"200": "Answered.", "202": "Durably queued."}
+
+
+def describe(app: FastAPI) -> None:
+    """Puts the shapes into the application's OpenAPI document, in place of what the framework guesses."""
+    guess: Callable[[], dict[str, Any]] = app.openapi
+    found: list[dict[str, Any]] = []
+
+    def openapi() -> dict[str, Any]:
+        if not found:
+            found.append(_completed(guess()))
+        return found[0]
+
+    app.openapi = openapi  # type: ignore[method-assign]  # the framework's documented way
+
+
+def _completed(document: dict[str, Any]) -> dict[str, Any]:
+    _, schemas = msgspec.json.schema_components([Post, Problem, *_ANSWERS.values()], ref_template=_PLACE)
+    for name, schema in schemas.items():
+        # In the order of the declarations above, which is that of the documentation.
+        properties = schema["properties"]
+        schema["properties"] = {key: properties[key] for key in get_type_hints(globals()[name])}
+    document["components"]["schemas"] = schemas
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            _complete(operation["responses"], _ANSWERS.get(f"{method.upper()} {path}"))
+    post = document["paths"]["/v1/groups"]["post"]
+    post["requestBody"]["content"]["application/msgpack"]["schema"] = _reference(Post)
+    replayed = {**post["responses"]["202"], "description": "The same bytes were accepted before; nothing was changed."}
+    post["responses"] = {"200": replayed, **post["responses"]}
+    return document
+
+
+def _complete(responses: dict[str, Any], answer: type | None) -> None:
+    responses.pop("422", None)
+    for status, response in responses.items():
+        response["description"] = _DESCRIPTIONS.get(status, response["description"])
+        if answer is not None:
+            response["content"] = {"application/json": {"schema": _reference(answer)}}
+    responses["default"] = {
+        "description": "Refused; RFC 9457.",
+        "content": {"application/problem+json": {"schema": _reference(Problem)}},
+    }
+
+
+def _reference(shape: type) -> dict[str, str]:
+    return {"$ref": _PLACE.format(name=shape.__name__)}
