@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -22,6 +23,8 @@ from morpheus_kit.config import ConfigError, Settings
 
 log = logs.get_logger(__name__)
 S = TypeVar("S", bound=Settings)
+# For closing what is open, where others have used up the time.
+_LEAST_SECONDS = 0.5
 
 
 class Part(Protocol):
@@ -98,9 +101,11 @@ class Unit:
         return dead.exception() or RuntimeError(f"{dead.get_name()} ended by itself")
 
     async def _stop(self, started: list[Part]) -> None:
+        """All within the grace: a part that hangs leaves those after it little, but never nothing."""
+        until = time.monotonic() + self.grace_seconds
         for part in reversed(started):
             try:
-                async with asyncio.timeout(self.grace_seconds):
+                async with asyncio.timeout(max(_LEAST_SECONDS, until - time.monotonic())):
                     await part.stop()
             except Exception as exc:
                 log.exception("part_stop_failed", part=type(part).__name__, error=repr(exc))

@@ -28,7 +28,11 @@ class Holdings:
 
     def drop(self, source: Source, entries: Iterable[str]) -> None:
         """We have nothing to do with these any more."""
-        self._entries[source].difference_update(entries)
+        held = self._entries[source]
+        held.difference_update(entries)
+        if not held:
+            # Recovery changes its name with each failure: what is empty would add up.
+            del self._entries[source]
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Renews each third of the lease. It is a task of this loop on purpose: it stops when the loop does."""

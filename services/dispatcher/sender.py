@@ -170,6 +170,8 @@ class Lane:
         self._holdings = holdings
         self._wake = wake
         self._limits = limits
+        self._nonces: dict[int, str] = {}
+        """By partition, of a `take` whose answer has not come: asked again, it gives what it gave."""
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Until `stopping`; what it holds then is finished or handed back."""
@@ -193,10 +195,12 @@ class Lane:
             if stopping.is_set() or self._route.rests:
                 break
             count = self._route.allowance(self._limits.count, self._limits.seconds)
-            nonce, methods = secrets.token_hex(8), [self._route.method]
+            partition, methods = queue.keys.partition, [self._route.method]
+            nonce = self._nonces.setdefault(partition, secrets.token_hex(8))
             taken = await queue.take(self._consumer, nonce, methods, count, self._limits.outcomes)
+            del self._nonces[partition]
             if taken.status == "full":
-                log.warning("outcomes_full", partition=queue.keys.partition)
+                log.warning("outcomes_full", partition=partition)
                 await pause(stopping, _FULL_SECONDS)
             worked = worked or bool(taken.items) or taken.ended > 0
             if taken.items:
