@@ -11,7 +11,8 @@ from morpheus_kit.errors import ConflictError, NotFoundError, UnavailableError
 from morpheus_kit.queue.keys import SENDERS, TRACKERS
 from morpheus_kit.queue.runner import Arg, Runner, check_count
 
-Control = Literal["running", "paused", "cancelled"]
+Word = Literal["running", "paused", "cancelled"]
+Control = Word | Literal["finished"]
 RECEIPTS_LIMIT = 1_000_000
 
 
@@ -41,7 +42,7 @@ class Job(NamedTuple):
 
 
 class Controlled(NamedTuple):
-    """The control word now in force; `stopped` messages waited at that instant."""
+    """The control word now in force, `finished` where none has an effect; `stopped` messages waited at that instant."""
 
     control: Control
     stopped: int
@@ -113,7 +114,7 @@ class ControlSteps(Runner):
         return await self._control(group, "cancelled", key_id)
 
     async def _control(
-        self, group: str, word: Control, key_id: str, reason_code: str = "", reason_text: str = ""
+        self, group: str, word: Word, key_id: str, reason_code: str = "", reason_text: str = ""
     ) -> Controlled:
         status, control, stopped = await self.run("control", group, word, key_id, reason_code, reason_text)
         if status == b"missing":

@@ -4,9 +4,10 @@ local group = group_of(ARGV[1])
 local control = group.control
 if not control then return {'missing', '', 0} end
 if control == 'cancelled' and word == 'running' then return {'conflict', control, 0} end
-if control == word or control == 'cancelled' then return {'ok', control, 0} end
+if control == 'cancelled' then return {'ok', control, 0} end
 local drained, complete = is_drained(group)
-if drained and complete then return {'ok', control, 0} end
+if drained and complete then return {'ok', 'finished', 0} end
+if control == word then return {'ok', control, 0} end
 
 local waiting = tonumber(call('HGET', group.key, 'waiting'))
 local pins_anew = word == 'running' and call('HGET', group.key, 'reason_code') == 'template_changed'

@@ -114,7 +114,9 @@ class Model:
         """Pause, resume, cancel; word in force and number stopped."""
         group = self.groups[name]
         over = all(m.place == "ended" for m in group.messages)
-        if over or group.control in {word, "cancelled"}:
+        if group.control != "cancelled" and over:
+            return "finished", 0
+        if group.control in {word, "cancelled"}:
             return group.control, 0
         group.control = word
         for part in group.parts:

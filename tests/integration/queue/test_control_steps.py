@@ -182,9 +182,17 @@ async def test_cancel_brings_far_retries_forward(rig: Rig) -> None:
     assert (await rig.queue.timer(200)).moved == 0
 
 
-async def test_a_group_that_is_over_keeps_its_control_word(rig: Rig) -> None:
-    await rig.post(count=0, total=1, rejected=1, parts=1)
-    assert await rig.queue.cancel("acme/g", "k") == ("running", 0)
+async def test_no_control_word_changes_a_finished_group(rig: Rig) -> None:
+    await rig.post_and_start("acme/g", count=1)
+    items = (await rig.take()).items
+    await rig.gate(items)
+    await rig.commit_sends(items, "sent")
+    await rig.post("acme/h", count=0, total=1, rejected=1, parts=1)
+    for group in ("acme/g", "acme/h"):
+        before = await rig.queue.group_state(group)
+        for step in (rig.queue.pause, rig.queue.resume, rig.queue.cancel):
+            assert await step(group, "k") == ("finished", 0)
+        assert await rig.queue.group_state(group) == before
 
 
 async def test_control_of_no_group_is_not_found(rig: Rig) -> None:
