@@ -171,7 +171,7 @@ class Demo:
             f"Outbox:    {self._base}/outbox",
             f"API:       curl -H 'Authorization: Bearer {token}' '{self._base}/v1/messages?company_code={COMPANY}'",
         ]
-        if not self._leave:
-            lines.append("The stack stays up until Ctrl-C.")
+        stays = "The stack stops now; without DEMO_EXIT=1 it stays up for these links."
+        lines.append(stays if self._leave else "The stack stays up until Ctrl-C.")
         for line in lines:
             self._console.print(line, soft_wrap=True, markup=False)

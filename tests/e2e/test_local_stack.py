@@ -182,6 +182,7 @@ def test_demo_sends_its_group_and_ends(tmp_path: Path) -> None:
     assert "200 of 200 accepted" in done.stdout
     assert "/outbox" in done.stdout
     assert "curl -H 'Authorization: Bearer " in done.stdout
+    assert "The stack stops now" in done.stdout
     mails = list((tmp_path / "demo" / "outbox").glob("*.eml"))
     assert len(mails) >= 190
     assert sum(b"application/pdf" in mail.read_bytes() for mail in mails) == 20
