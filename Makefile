@@ -24,7 +24,7 @@ gen: $(STAMP) ## generate the stubs in gen/ from protos/, and docs/configuration
 lint: $(STAMP) ## style, types, directions between packages, protos, generated files
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy $(wildcard morpheus_kit services gateway local tests benchmarks scripts)
+	$(BIN)/mypy $(wildcard morpheus_kit services gateway local fakes tests benchmarks scripts)
 	$(BIN)/lint-imports
 	$(BIN)/buf lint
 	@if [ -n "$(BUF_AGAINST)" ] && git cat-file -e "$(BUF_AGAINST):protos" 2>/dev/null; then \
