@@ -31,7 +31,10 @@ end
 local function postpone(item, part, from, to, kind)
   move(part.group, from, to)
   events[#events + 1] = item.event
-  put_later(item.id, item.due, kind, item.policy, part.name, item.element)
+  local due = tonumber(item.due)
+  -- A retry that would come too late expires in time instead.
+  if kind == 'r' and part.group.expires then due = math.min(due, part.group.expires) end
+  put_later(item.id, due, kind, item.policy, part.name, item.element)
 end
 
 local function decide(item, part, from)

@@ -116,7 +116,7 @@ local function group_of(name)
   group = {key = key, control = read[1], ref = read[2] or '', method = read[4], priority = read[5], moves = {}}
   group.company, group.id = string.match(name, '^([^/]*)/(.*)$')
   local expires = tonumber(read[3] or 0)
-  group.expired = expires > 0 and expires <= NOW
+  if expires > 0 then group.expires, group.expired = expires, expires <= NOW end
   groups[name], met_groups[#met_groups + 1] = group, group
   return group
 end

@@ -99,7 +99,7 @@ class SqliteStore:
             raise StoreDownError("The record store is not open.")
         try:
             return self._writer.write(outcome)
-        except (sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError):
+        except (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError):
             raise  # it is what was to be written that is wrong
         except sqlite3.Error as exc:
             raise StoreDownError(str(exc)) from exc

@@ -89,6 +89,19 @@ async def test_gate_ends_what_is_cancelled(rig: Rig) -> None:
     assert len((await rig.outcomes())[-1].messages) == 3
 
 
+async def test_a_retry_after_the_end_expires_in_time(rig: Rig) -> None:
+    await rig.post_and_start(expires_ms=now_ms() + 400)
+    items = (await rig.take()).items
+    await rig.gate(items)
+    await rig.commit_sends(items, "retry", due_ms=now_ms() + 3_600_000)
+    assert (await rig.queue.timer(10)).moved == 0
+    await asyncio.sleep(0.5)
+    assert (await rig.queue.timer(10)).moved == 3
+    assert (await rig.take()).ended == 3
+    assert (await rig.events())[-1][1] == "expired"
+    assert await rig.ledger() == (0, 0, 0, 3)
+
+
 async def test_gate_ends_what_has_expired(rig: Rig) -> None:
     await rig.post_and_start(expires_ms=now_ms() + 300)
     items = (await rig.take()).items

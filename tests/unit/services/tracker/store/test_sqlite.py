@@ -16,8 +16,9 @@ from morpheus_kit.clock import ManualClock
 from morpheus_kit.config import ConfigError
 from morpheus_kit.queue.outcomes import Outcome
 from morpheus_kit.queue.schema import Event, GroupEvent, GroupRecord, MessageRecord, QueuedMessage, SharedInfo, pack
-from services.tracker.store.base import GroupFilter, MessageFilter, Position
+from services.tracker.store.base import GroupFilter, MessageFilter, Position, StoreDownError
 from services.tracker.store.sqlite import SqliteStore
+from services.tracker.store.sqlite_writer import SqliteWriter
 
 T0 = 1_780_000_000_000
 
@@ -275,3 +276,23 @@ async def test_context_is_kept_as_it_was_queued(store: SqliteStore) -> None:
     assert found is not None
     assert found.message is not None
     assert bytes(found.message.context) == bytes(context)
+
+
+@pytest.mark.parametrize(
+    ("raised", "seen"),
+    [
+        (sqlite3.IntegrityError("UNIQUE"), sqlite3.IntegrityError),
+        (sqlite3.DataError("too big"), sqlite3.DataError),
+        (sqlite3.OperationalError("disk is full"), StoreDownError),
+        (sqlite3.DatabaseError("malformed"), StoreDownError),
+    ],
+)
+async def test_what_can_never_be_written_is_told_from_a_store_that_is_down(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch, raised: Exception, seen: type[Exception]
+) -> None:
+    def write(*_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(SqliteWriter, "_write", write)
+    with pytest.raises(seen):
+        await store.write(Outcome())
