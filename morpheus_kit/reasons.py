@@ -21,6 +21,7 @@ class ReasonCode(StrEnum):
     PROVIDER_REFUSED = "provider_refused"
     PROVIDER_UNAVAILABLE = "provider_unavailable"
     PROVIDER_THROTTLED = "provider_throttled"
+    PROVIDER_CONFIGURATION = "provider_configuration"
     PROVIDER_UNCLEAR = "provider_unclear"
     WORKER_LOST = "worker_lost"
     RETRIES_EXHAUSTED = "retries_exhausted"
@@ -47,6 +48,7 @@ TEXTS: dict[ReasonCode, str] = {
     ReasonCode.PROVIDER_REFUSED: "The provider refused the message.",
     ReasonCode.PROVIDER_UNAVAILABLE: "The provider could not be reached; it is tried again.",
     ReasonCode.PROVIDER_THROTTLED: "The provider asked to wait; it is tried again.",
+    ReasonCode.PROVIDER_CONFIGURATION: "The provider lacks what the group asks for; the group is paused until resumed.",
     ReasonCode.PROVIDER_UNCLEAR: "The provider may or may not have taken the message.",
     ReasonCode.WORKER_LOST: "A sender died while it sent; the provider may have the message.",
     ReasonCode.RETRIES_EXHAUSTED: "Every retry failed.",

@@ -74,6 +74,7 @@ class SharedInfo(msgspec.Struct, array_like=True, frozen=True):
     """0 = not announced."""
     reference_prefix: str = ""
     """`YYYYMM-<partition>-<group key>`; a message's reference is this, "-" and its id."""
+    subaccount: str = ""
 
 
 class AttachmentInfo(msgspec.Struct, array_like=True, frozen=True):

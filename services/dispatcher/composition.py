@@ -8,8 +8,10 @@ from typing import NamedTuple
 
 from morpheus_kit.reasons import TEXTS, ReasonCode
 from services.dispatcher import headers
+from services.dispatcher.fields import FieldsComposer
 from services.dispatcher.groups import Group
 from services.dispatcher.mime import Attached, Composer, date_line
+from services.dispatcher.providers.base import Form
 from services.dispatcher.results import Held
 
 
@@ -21,7 +23,9 @@ class Rejected(NamedTuple):
     text: str
 
 
-def compose(batch: Sequence[Held], group: Group, now: datetime) -> tuple[list[Held], list[Rejected]]:
+def compose(
+    batch: Sequence[Held], group: Group, now: datetime, form: Form = "mime"
+) -> tuple[list[Held], list[Rejected]]:
     """Fills in payload and address of what was rendered; the rest is rejected. One `Date` for the batch."""
     date = date_line(now)
     ready: list[Held] = []
@@ -36,11 +40,11 @@ def compose(batch: Sequence[Held], group: Group, now: datetime) -> tuple[list[He
             held.address = held.message.address
             held.payload = rendered.text.encode()
             ready.append(held)
-        elif group.composer is None:
+        elif group.composer is None or group.fields is None:
             rejected.append(Rejected(held, ReasonCode.RENDER_FAILED, group.why_not or TEXTS[ReasonCode.RENDER_FAILED]))
         else:
             try:
-                _email(held, group.composer, date)
+                _email(held, group.fields if form == "fields" else group.composer, date)
             except headers.AddressError as exc:
                 rejected.append(Rejected(held, ReasonCode.ADDRESS_INVALID, str(exc)))
             else:
@@ -48,12 +52,23 @@ def compose(batch: Sequence[Held], group: Group, now: datetime) -> tuple[list[He
     return ready, rejected
 
 
-def _email(held: Held, composer: Composer, date: bytes) -> None:
+def _email(held: Held, composer: Composer | FieldsComposer, date: bytes) -> None:
     message, rendered = held.message, held.rendered
     assert rendered is not None  # noqa: S101  checked by the caller
     name = f"{message.first_name} {message.last_name}".strip()
     held.address = headers.address_on_the_wire(message.address)
     attachments = [Attached(each.name, each.content_type, each.content) for each in rendered.attachments]
+    if isinstance(composer, FieldsComposer):
+        held.payload = composer.compose(
+            message.id,
+            name,
+            held.address,
+            subject=rendered.subject,
+            text=rendered.text,
+            html=rendered.html,
+            attachments=attachments,
+        )
+        return
     held.payload = composer.compose(
         message.id,
         headers.mailbox(name, message.address),

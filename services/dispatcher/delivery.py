@@ -8,16 +8,17 @@ from collections.abc import Sequence
 
 from morpheus_kit import logs
 from morpheus_kit.clock import Clock
-from morpheus_kit.errors import UnavailableError
+from morpheus_kit.errors import NotFoundError, UnavailableError
 from morpheus_kit.queue.runner import MAX_ITEMS
 from morpheus_kit.queue.scripts import CommitItem, GateAnswer, GateItem, HandBackItem
+from morpheus_kit.reasons import ReasonCode
 from services.dispatcher import results
 from services.dispatcher.composition import Rejected, compose
 from services.dispatcher.pauses import Wake, pause
 from services.dispatcher.providers.base import Outgoing
 from services.dispatcher.results import Held
 from services.dispatcher.slices import Slice
-from services.dispatcher.verdicts import Answer, Policies, Verdict, decide
+from services.dispatcher.verdicts import MAX_TEXT, Answer, Policies, Verdict, decide
 
 log = logs.get_logger(__name__)
 _PAUSE_SECONDS = 0.5
@@ -34,7 +35,7 @@ class Delivery:
 
     async def deliver(self, ctx: Slice, batch: Sequence[Held], stopping: asyncio.Event) -> None:
         """Everything from composing to the commit. When `stopping` comes, the rest is handed back."""
-        ready, rejected = await asyncio.to_thread(compose, batch, ctx.group, self._clock.now())
+        ready, rejected = await asyncio.to_thread(compose, batch, ctx.group, self._clock.now(), ctx.route.provider.form)
         if rejected:
             await self._reject(ctx, rejected)
         while ready:
@@ -92,7 +93,21 @@ class Delivery:
         for held in going:
             held.handed_over_ms = handed_over_ms
         verdicts = await ctx.route.provider.send(outgoing)
+        await self._pause_group(ctx, verdicts)
         await self._commit(ctx, self._items(ctx, going, verdicts), packed)
+
+    async def _pause_group(self, ctx: Slice, verdicts: Sequence[Verdict]) -> None:
+        """Where the provider lacks what the group asks for, with its words; before the messages wait again."""
+        words = next((each.text for each in verdicts if each.answer is Answer.CONFIGURATION), None)
+        if words is None:
+            return
+        try:
+            await ctx.source.queue.pause(ctx.group.name, "", ReasonCode.PROVIDER_CONFIGURATION, words[:MAX_TEXT])
+        except (NotFoundError, UnavailableError) as exc:
+            # The next message of the group is told the same, and pauses it.
+            log.warning("group_not_paused", group=ctx.group.name, error=exc.message)
+        else:
+            log.warning("group_paused", group=ctx.group.name, reason=ReasonCode.PROVIDER_CONFIGURATION, text=words)
 
     def _items(self, ctx: Slice, going: Sequence[Held], verdicts: Sequence[Verdict]) -> list[CommitItem]:
         now_ms = self._clock.now_ms()

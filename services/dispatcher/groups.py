@@ -10,6 +10,7 @@ from morpheus.renderer.v1 import renderer_pb2
 
 from morpheus_kit.queue.schema import SharedInfo, unpack_shared
 from morpheus_kit.queue.scripts import Queue
+from services.dispatcher.fields import FieldsComposer
 from services.dispatcher.headers import AddressError
 from services.dispatcher.mime import Composer
 
@@ -24,7 +25,7 @@ def pack_pins(versions: dict[str, str]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One group. `composer` is None where its addresses cannot be written; `why_not` says why.
+    """One group. Its composers are None where its addresses cannot be written; `why_not` says why.
 
     `pins` are the template versions as the queue keeps them, empty before the group has started.
     """
@@ -32,6 +33,7 @@ class Group:
     name: str
     shared: SharedInfo
     composer: Composer | None
+    fields: FieldsComposer | None
     why_not: str
     content: renderer_pb2.GroupContent
     pins: bytes = b""
@@ -87,8 +89,10 @@ class Groups:
 
 def make_group(name: str, shared: SharedInfo) -> Group:
     """A group without pins."""
+    composer, fields, why_not = None, None, ""
     try:
-        composer, why_not = (Composer(shared), "") if shared.outer_template or shared.subject_template else (None, "")
+        if shared.outer_template or shared.subject_template:
+            composer, fields = Composer(shared), FieldsComposer(shared)
     except (AddressError, ValueError) as exc:
         composer, why_not = None, str(exc)
     content = renderer_pb2.GroupContent(
@@ -101,4 +105,4 @@ def make_group(name: str, shared: SharedInfo) -> Group:
         missing_variables=shared.missing_variables,
         tags=shared.tags,
     )
-    return Group(name, shared, composer, why_not, content)
+    return Group(name, shared, composer, fields, why_not, content)

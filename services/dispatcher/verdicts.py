@@ -25,6 +25,8 @@ class Answer(StrEnum):
     """Wait as told; no try is used up."""
     PAUSED = "paused"
     """Our account is the problem: nothing fails, this provider rests."""
+    CONFIGURATION = "configuration"
+    """The group asks for what our account does not have: nothing fails, the group rests."""
     UNCLEAR = "unclear"
     """It may or may not have the message."""
 
@@ -84,6 +86,9 @@ def decide(verdict: Verdict, tries: int, waits: Waits, random: Callable[[], floa
         return _decision("uncertain", "uncertain", ReasonCode.PROVIDER_UNCLEAR, verdict, waits.uncertain_after)
     if answer is Answer.RETRY:
         return _retry(verdict, tries, waits, random)
+    if answer is Answer.CONFIGURATION:
+        # It waits in its part, which the group's pause keeps back.
+        return _decision("throttled", "deferred", ReasonCode.PROVIDER_CONFIGURATION, verdict)
     told = verdict.wait_seconds
     default = waits.pause if answer is Answer.PAUSED else waits.throttle
     wait = default if told is None else told * waits.scale

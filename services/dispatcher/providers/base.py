@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from morpheus_kit.queue.schema import Event
 from services.dispatcher.verdicts import Verdict
+
+Form = Literal["mime", "fields"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class Outgoing:
     sender: str
     """Address of the group's from_address, as on the wire."""
     payload: bytes
-    """The email as composed, or the text of an SMS."""
+    """The email in the form that the provider takes, or the text of an SMS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class Provider(Protocol):
     """One way out. `send` raises nothing: every error is a verdict."""
 
     name: str
+    form: Form
+    """How it takes an email: composed, or as the fields of `services.dispatcher.fields`."""
     concurrency: int
     """Messages that can be started at the same time, over all senders."""
 

@@ -18,7 +18,7 @@ from aiosmtplib import SMTP, SMTPResponse
 
 from morpheus_kit import logs
 from morpheus_kit.clock import Clock
-from services.dispatcher.providers.base import Outgoing
+from services.dispatcher.providers.base import Form, Outgoing
 from services.dispatcher.providers.smtp_url import SmtpUrl
 from services.dispatcher.verdicts import Answer, Verdict
 
@@ -36,6 +36,7 @@ class SmtpProvider:
     """The provider of method `smtp`."""
 
     name = "smtp"
+    form: Form = "mime"
 
     def __init__(
         self,

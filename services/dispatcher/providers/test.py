@@ -15,7 +15,7 @@ from morpheus_kit import logs
 from morpheus_kit.clock import Clock
 from morpheus_kit.queue.schema import Event
 from services.dispatcher.providers import simulator
-from services.dispatcher.providers.base import Outgoing, ProviderReceipt
+from services.dispatcher.providers.base import Form, Outgoing, ProviderReceipt
 from services.dispatcher.receipts import ReceiptRunner
 from services.dispatcher.verdicts import Answer, Verdict
 
@@ -29,6 +29,7 @@ class TestProvider:
 
     __test__ = False  # not a test, whatever pytest thinks of the name
     name = "test"
+    form: Form = "mime"
     concurrency = sys.maxsize
 
     def __init__(self, outbox: str, receipts: ReceiptRunner, clock: Clock, time_scale: float) -> None:

@@ -1,0 +1,79 @@
+"""One HTTP request that sends a message: never repeated, and it knows whether the provider may have read it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import aiohttp
+
+from services.dispatcher.verdicts import Answer, Verdict
+
+_MAX_ANSWER = 1024 * 1024
+# Shorter than servers keep theirs: a request on a connection that they are closing would be lost in doubt.
+_KEEPALIVE_SECONDS = 10.0
+
+
+class HttpAnswer(NamedTuple):
+    """Status, body, `Retry-After`."""
+
+    status: int
+    body: bytes
+    retry_after: str
+
+
+class HttpCalls:
+    """A session of one provider."""
+
+    def __init__(self, *, connections: int, timeout: float) -> None:
+        """`timeout`: seconds for one whole call."""
+        self._connections = connections
+        self._timeout = timeout
+        self._session: aiohttp.ClientSession | None = None
+
+    async def start(self) -> None:
+        """Opens no connection yet."""
+        trace = aiohttp.TraceConfig()
+        # From here on bytes may have left; what fails before has certainly not been read.
+        trace.on_connection_create_end.append(_note_written)
+        trace.on_connection_reuseconn.append(_note_written)
+        connector = aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=_KEEPALIVE_SECONDS)
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            trace_configs=[trace],
+            timeout=aiohttp.ClientTimeout(total=None),
+            auto_decompress=True,
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    async def stop(self) -> None:
+        """Closes all connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> HttpAnswer | Verdict:
+        """The answer; a verdict where there is none."""
+        assert self._session is not None, "not started"  # noqa: S101  a part is started before it is used
+        context = SimpleNamespace(written=False)
+        try:
+            async with (
+                asyncio.timeout(self._timeout),
+                self._session.post(
+                    url, data=body, headers=headers, allow_redirects=False, trace_request_ctx=context
+                ) as response,
+            ):
+                answer = await response.content.read(_MAX_ANSWER)
+                while not response.content.at_eof():
+                    answer += await response.content.read(_MAX_ANSWER - len(answer) or 1)
+                    if len(answer) > _MAX_ANSWER:
+                        break
+                return HttpAnswer(response.status, answer, response.headers.get("Retry-After", ""))
+        except (aiohttp.ClientError, OSError, TimeoutError) as exc:
+            words = "no answer in time" if isinstance(exc, TimeoutError) else str(exc) or type(exc).__name__
+            return Verdict(Answer.UNCLEAR if context.written else Answer.RETRY, words)
+
+
+async def _note_written(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
+    context.trace_request_ctx.written = True
