@@ -1,0 +1,68 @@
+"""Telephone numbers: the one place that asks the numbering plans of the world."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+import phonenumbers
+from phonenumbers import NumberParseException, PhoneNumberFormat, ValidationResult
+
+DEFAULT_COUNTRY = "GB"
+COUNTRIES = frozenset(phonenumbers.SUPPORTED_REGIONS)
+_SHAPE = re.compile(r"\+?[0-9(][0-9 ().\-/]{3,24}")
+_NOT_GEOGRAPHIC = "001"
+_PARSE_REASONS = {
+    NumberParseException.INVALID_COUNTRY_CODE: "it begins with no country's code",
+    NumberParseException.NOT_A_NUMBER: "it is not a telephone number",
+    NumberParseException.TOO_SHORT_AFTER_IDD: "it is too short",
+    NumberParseException.TOO_SHORT_NSN: "it is too short",
+    NumberParseException.TOO_LONG: "it is too long",
+}
+_LENGTH_REASONS = {
+    ValidationResult.TOO_SHORT: "it is too short",
+    ValidationResult.TOO_LONG: "it is too long",
+    ValidationResult.INVALID_LENGTH: "its length is none of its country's",
+    ValidationResult.IS_POSSIBLE_LOCAL_ONLY: "it lacks its area code",
+}
+
+
+class NumberError(ValueError):
+    """The text is not a number that a message can go to; the message says why."""
+
+
+class Number(NamedTuple):
+    """A number as on the wire, and its country (ISO 3166, empty where it belongs to none)."""
+
+    e164: str
+    country: str
+
+
+def looks_like_number(text: str) -> bool:
+    """Whether it is written like a telephone number, valid or not."""
+    return _SHAPE.fullmatch(text) is not None
+
+
+def parse_number(text: str, country: str = DEFAULT_COUNTRY) -> Number:
+    """A valid number; `country` is that of one written without `+`. NumberError says what is wrong."""
+    if not looks_like_number(text):
+        raise NumberError("it is not a telephone number")
+    try:
+        found = phonenumbers.parse(text, country)
+    except NumberParseException as exc:
+        raise NumberError(_PARSE_REASONS.get(exc.error_type, "it is not a telephone number")) from exc
+    if not phonenumbers.is_valid_number(found):
+        length = phonenumbers.is_possible_number_with_reason(found)
+        raise NumberError(_LENGTH_REASONS.get(length, "no country has given out such numbers"))
+    region = phonenumbers.region_code_for_number(found) or ""
+    e164 = phonenumbers.format_number(found, PhoneNumberFormat.E164)
+    return Number(e164, "" if region == _NOT_GEOGRAPHIC else region)
+
+
+def country_of(e164: str) -> str:
+    """The country of a number that was judged before; empty where it belongs to none."""
+    try:
+        region = phonenumbers.region_code_for_number(phonenumbers.parse(e164, None))
+    except NumberParseException:
+        return ""
+    return "" if region in {None, _NOT_GEOGRAPHIC} else str(region)
