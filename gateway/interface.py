@@ -40,7 +40,7 @@ class Recipient(TypedDict):
 class Post(TypedDict):
     group_id: Annotated[str, Meta(description="1–64 of `A-Za-z0-9._-`; names one group of its company for ever.")]
     company_code: Annotated[str, Meta(description="1–64 of `a-z0-9_-`.")]
-    method: Annotated[str, Meta(description="`test`, `smtp` or `email`; one that is not configured is refused.")]
+    method: Annotated[str, Meta(description="`test`, `smtp`, `email`, …: one that is configured.")]
     inner_template: Annotated[str, Meta(description="Path of the message definition in the template store.")]
     outer_template: NotRequired[Annotated[str | None, Meta(description="Path of the email style; required for email.")]]
     subject_template: NotRequired[Annotated[str | None, Meta(description="Jinja2 source; required for email.")]]
