@@ -23,7 +23,7 @@ _FILTERS = (
     *("page_size", "page_token"),
 )
 _STATES = ", ".join(shapes.STATES)
-State = Annotated[str, Query(description=f"One of {_STATES}.", json_schema_extra={"enum": list(shapes.STATES)})]
+State = Annotated[str | None, Query(description=f"One of {_STATES}.", json_schema_extra={"enum": list(shapes.STATES)})]
 
 
 @router.get("/v1/messages", dependencies=[Depends(only_parameters(*_FILTERS))], summary="Messages, newest first")
@@ -33,7 +33,7 @@ async def list_messages(  # noqa: PLR0913, PLR0917  one argument a query paramet
     q: Annotated[str, Query(max_length=1024, description="Words that must all be in it, the last as a prefix.")] = "",
     group_id: str = "",
     tag: Annotated[list[str], Query(description="Repeatable; all must match.")] = [],  # noqa: B006  FastAPI copies it
-    state: State = "",
+    state: State = None,
     reason: str = "",
     method: str = "",
     stream: str = "",

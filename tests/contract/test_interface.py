@@ -104,6 +104,14 @@ async def test_every_answer_and_refusal_has_its_shape(document: Document) -> Non
     assert list(page["content"]) == ["text/html"]
 
 
+async def test_defaults_are_values_that_may_be_given(document: Document) -> None:
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            for parameter in operation.get("parameters", ()):
+                schema = parameter["schema"]
+                assert "enum" not in schema or schema.get("default", schema["enum"][0]) in schema["enum"], parameter
+
+
 async def test_a_refusal_is_described_as_it_is_given(stack: Stack, document: Document) -> None:
     refused = (await stack.get("/v1/messages", company_code="acme", state="lost")).json()
     everything, required = keys(document, "Problem")
