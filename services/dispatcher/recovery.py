@@ -150,7 +150,7 @@ class Recovery:
         for slice_ in slices_of(unmarked):
             entries = [(each.entry_id, each.element) for each in slice_]
             if self._away:
-                await self._attempt(self._handler.give_back(source, part, entries))
+                await self._handler.give_back(source, part, entries)
             else:
                 await self._attempt(self._handler.handle(source, part, entries, stopping))
         for each in unmarked:
