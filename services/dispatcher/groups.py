@@ -15,6 +15,8 @@ from services.dispatcher.headers import AddressError
 from services.dispatcher.mime import Composer
 
 _MAX_GROUPS = 256
+# Of shared information as the queue keeps it: a group's context may be many megabytes.
+_MAX_BYTES = 64 * 1024 * 1024
 _versions = msgspec.msgpack.Decoder(dict[str, str])
 
 
@@ -61,6 +63,8 @@ class Groups:
 
     def __init__(self) -> None:
         self._groups: OrderedDict[tuple[int, str], Group] = OrderedDict()
+        self._sizes: dict[tuple[int, str], int] = {}
+        self._bytes = 0
 
     async def get(self, queue: Queue, part: str) -> Group | None:
         """The group of `part` with its present pins; None when the queue has none.
@@ -74,17 +78,23 @@ class Groups:
             state = await queue.group_state(name)
             if state is None or state.get("shared", b"") == b"":
                 return None
-            group = make_group(name, unpack_shared(state["shared"]))
+            group, size = make_group(name, unpack_shared(state["shared"])), len(state["shared"])
             pins = state.get("pins", b"")
         else:
+            size = self._sizes[key]
             pins = await queue.pins(part) or b""
         if pins != group.pins:
             group = group.pinned(pins)
-        self._groups[key] = group
-        self._groups.move_to_end(key)
-        if len(self._groups) > _MAX_GROUPS:
-            self._groups.popitem(last=False)
+        self._keep(key, group, size)
         return group
+
+    def _keep(self, key: tuple[int, str], group: Group, size: int) -> None:
+        self._bytes += size - self._sizes.get(key, 0)
+        self._groups[key], self._sizes[key] = group, size
+        self._groups.move_to_end(key)
+        while len(self._groups) > _MAX_GROUPS or (self._bytes > _MAX_BYTES and len(self._groups) > 1):
+            oldest, _ = self._groups.popitem(last=False)
+            self._bytes -= self._sizes.pop(oldest)
 
 
 def make_group(name: str, shared: SharedInfo) -> Group:
