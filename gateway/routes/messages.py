@@ -52,7 +52,7 @@ async def list_messages(  # noqa: PLR0913, PLR0917  one argument a query paramet
         query=q,
         group_id=group_id,
         tags=tag,
-        state=state,
+        state=state or "",
         reason=reason,
         method=method,
         stream=stream,
