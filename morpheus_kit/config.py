@@ -46,6 +46,8 @@ KNOWN_NAMES: frozenset[str] = frozenset(
         "RENDER_WORKERS",
         "RETENTION",
         "RETRY_DELAYS",
+        "S3_BUCKETS",
+        "S3_ENDPOINT_URL",
         "SENDERS",
         "SLICE",
         "SMTP_CONNECTIONS",

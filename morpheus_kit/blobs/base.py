@@ -15,13 +15,22 @@ class Blob:
 
 
 class TemplateStore(Protocol):
-    """Read access to one store. Paths are relative, with `/` between their parts."""
+    """Read access to one store. Paths are relative, with `/` between their parts, or `s3://bucket/key`."""
 
-    async def read(self, path: str, limit: int) -> Blob:
-        """The present content of `path`.
+    async def start(self) -> None:
+        """Gets ready to be read; a store that is away now is no error."""
+        ...
+
+    async def stop(self) -> None:
+        """Closes what is open."""
+        ...
+
+    async def read(self, path: str, limit: int, pinned: str = "") -> Blob:
+        """The content of `path`: that of the version `pinned` where it can still be had, else the present one.
 
         Raises:
-            InvalidInputError: the path is absolute, has an empty, `.` or `..` part, or leads out of the store.
+            InvalidInputError: the path is absolute, has an empty, `.` or `..` part, leads out of the store, or names a
+                bucket that is not configured.
             NotFoundError: there is no such file.
             TooLargeError: the file has more than `limit` bytes.
             UnavailableError: the store cannot be read now.

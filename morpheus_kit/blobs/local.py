@@ -9,11 +9,10 @@ import stat
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from morpheus_kit.blobs.addresses import is_plain
 from morpheus_kit.blobs.base import Blob
 from morpheus_kit.errors import InvalidInputError, NotFoundError, TooLargeError, UnavailableError
 
-# One spelling a file: pinned versions are found by path.
-_REFUSED_PARTS = frozenset({"", ".", ".."})
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO})
 
 
@@ -33,12 +32,18 @@ class FolderStore:
             raise ValueError(msg)
         return cls(Path(unquote(parts.path)))
 
+    async def start(self) -> None:
+        """Nothing has to be opened."""
+
+    async def stop(self) -> None:
+        """Nothing is open."""
+
     async def check(self) -> None:
         """Raises UnavailableError when the root is not a readable folder."""
         if not (self._root.is_dir() and os.access(self._root, os.R_OK | os.X_OK)):
             raise UnavailableError(f"The template folder {self._root} cannot be read.")
 
-    async def read(self, path: str, limit: int) -> Blob:
+    async def read(self, path: str, limit: int, pinned: str = "") -> Blob:  # noqa: ARG002  a folder has one version
         """The present content of `path`; see `TemplateStore.read` for what is raised."""
         try:
             content = _read(self._locate(path), limit)
@@ -53,7 +58,7 @@ class FolderStore:
         return Blob(content, hashlib.sha256(content).hexdigest())
 
     def _locate(self, path: str) -> Path:
-        if "\\" in path or "\0" in path or not _REFUSED_PARTS.isdisjoint(path.split("/")):
+        if not is_plain(path):
             raise InvalidInputError.of("path", f"{path!r} is not a path inside the template store")
         root = self._root.resolve()
         try:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
+from morpheus_kit.blobs.addresses import check_buckets, known_buckets
 from morpheus_kit.config import Settings, split_list
 
 Method = Literal["mandrill", "ses", "smtp", "email", "sms", "test"]
@@ -34,6 +35,14 @@ class Config(Settings):
     email_route: Annotated[tuple[EmailMethod, ...], BeforeValidator(split_list)] = Field(
         (), description="What method `email` stands for, the first one counts; empty: `smtp` where it is configured."
     )
+    templates_url: str = Field(
+        "", description="The renderer's template store; only for the name of its bucket, when it is in S3."
+    )
+    s3_buckets: Annotated[tuple[str, ...], BeforeValidator(split_list), AfterValidator(check_buckets)] = Field(
+        (),
+        description="Further buckets that paths `s3://bucket/key` may name, as `a,b`; the one of templates_url always "
+        "may. The same in intake and renderer.",
+    )
     retention: float = Field(
         365 * 86_400, gt=0, description="Seconds that a repeated post is recognised; as long as records are kept."
     )
@@ -43,6 +52,17 @@ class Config(Settings):
     def keys_path(self) -> Path:
         """Where the key file is."""
         return self.keys_file or self.home / "keys.toml"
+
+    @property
+    def buckets(self) -> frozenset[str]:
+        """What `s3://` paths may name."""
+        return known_buckets(self.templates_url, self.s3_buckets)
+
+    @field_validator("templates_url")
+    @classmethod
+    def _bucket_has_a_name(cls, value: str) -> str:
+        known_buckets(value, ())
+        return value
 
     @property
     def email_method(self) -> EmailMethod | None:

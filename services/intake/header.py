@@ -67,7 +67,7 @@ def check_header(header: GroupHeader, config: Config, now_ms: int, violations: V
     for name in header.unsupported:
         violations.add_unsupported(name)
     resolved = _check_method(header, config, violations)
-    _check_templates(header, resolved, violations)
+    _check_templates(header, resolved, config.buckets, violations)
     _check_addresses(header, violations)
     check_tags("tags", list(header.tags), violations)
     _check_mail_headers(header, violations)
@@ -98,10 +98,10 @@ def _resolve_email(config: Config, violations: Violations) -> Resolved:
     return Resolved(provider or "", email_only=True)
 
 
-def _check_templates(header: GroupHeader, resolved: Resolved, violations: Violations) -> None:
-    check_path("inner_template", header.inner_template, violations, is_template=True)
+def _check_templates(header: GroupHeader, resolved: Resolved, buckets: frozenset[str], violations: Violations) -> None:
+    check_path("inner_template", header.inner_template, violations, is_template=True, buckets=buckets)
     if header.HasField("outer_template"):
-        check_path("outer_template", header.outer_template, violations, is_template=True)
+        check_path("outer_template", header.outer_template, violations, is_template=True, buckets=buckets)
     if len(header.subject_template) > _MAX_SUBJECT_CHARS:
         violations.add("subject_template", f"at most {_MAX_SUBJECT_CHARS} characters")
     if resolved.email_only:

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+from morpheus_kit.blobs.addresses import SCHEME, is_plain, split_path
+from morpheus_kit.errors import InvalidInputError
 from services.intake.violations import Violations
 
 _MAX_CHARS = 1024
 _MAX_NAME_CHARS = 255
 
 
-def check_path(place: str, path: str, violations: Violations, *, is_template: bool) -> None:
-    """A relative path without `..`; `place` is the field that holds it."""
-    if path.lower().startswith("s3://"):
-        violations.add_unsupported(place, "s3:// paths are not supported yet")
-    elif not path.strip():
+def check_path(place: str, path: str, violations: Violations, *, is_template: bool, buckets: frozenset[str]) -> None:
+    """A relative path without `..`, or `s3://bucket/key` in one of `buckets`; `place` is the field that holds it."""
+    if not path.strip():
         violations.add(place, "is required")
     elif len(path) > _MAX_CHARS:
         violations.add(place, f"at most {_MAX_CHARS} characters")
     elif any(char < " " or char in "\\\x7f" for char in path):
         violations.add(place, "must not hold a backslash or a control character")
-    elif path.startswith("/") or any(step in {"", ".", ".."} for step in path.split("/")):
+    elif path.lower().startswith(SCHEME):
+        _check_address(place, path, violations, buckets)
+    elif path.startswith("/") or not is_plain(path):
         violations.add(place, "must be a path inside the template store, without `..`")
     elif is_template and path.lower().endswith(".md"):
         violations.add_unsupported(place, "Markdown templates are not supported yet")
+
+
+def _check_address(place: str, path: str, violations: Violations, buckets: frozenset[str]) -> None:
+    try:
+        split_path(path, buckets)
+    except InvalidInputError as exc:
+        violations.add(place, exc.violations[0].reason)
 
 
 def check_file_name(place: str, name: str, violations: Violations) -> None:

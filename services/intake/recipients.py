@@ -33,6 +33,7 @@ class Part:
     email_only: bool
     accepted_at_ms: int
     violations: Violations
+    buckets: frozenset[str] = frozenset()
     total: int = 0
     duplicates: int = 0
     rejected: list[RejectedRecipient] = field(default_factory=list)
@@ -129,7 +130,7 @@ class Part:
             check_file_name(f"{place}.pdf_attachments[{number}].name", pdf.name, self.violations)
         for number, stored in enumerate(recipient.s3_attachments or ()):
             spot = f"{place}.s3_attachments[{number}]"
-            check_path(f"{spot}.path", stored.path, self.violations, is_template=False)
+            check_path(f"{spot}.path", stored.path, self.violations, is_template=False, buckets=self.buckets)
             if stored.name is not None:
                 check_file_name(f"{spot}.name", stored.name, self.violations)
 

@@ -119,7 +119,8 @@ class Submission:
         return await self._commit(part, resolved, reference, staging)
 
     def _part(self, resolved: Resolved) -> Part:
-        return Part(self._header, resolved.email_only, self._now_ms, self._violations)
+        buckets = self._intake.config.buckets
+        return Part(self._header, resolved.email_only, self._now_ms, self._violations, buckets)
 
     async def _replay(self, digest: str, requests: AsyncIterator[SubmitGroupRequest]) -> SubmitGroupResponse:
         """The same post again: its rejected recipients are found again, nothing else is done or judged."""

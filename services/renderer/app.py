@@ -16,11 +16,12 @@ from services.renderer.slices import SliceRunner
 
 
 def build(config: Config) -> Unit:
-    """The service as its parts: workers first, then the server that needs them."""
+    """The service as its parts: store and workers first, then the server that needs them."""
     cache = OwnedCache.create(Path(config.template_cache) if config.template_cache else None)
-    store = open_store(config.store_url)
+    store = open_store(config.store_url, buckets=config.s3_buckets, endpoint_url=config.s3_endpoint_url)
     limits = PoolLimits(config.worker_count, config.render_timeout, config.render_memory, config.max_message)
     pool = WorkerPool(cache, limits)
     catalog = Catalog(store, cache, pool)
     service = RendererService(catalog, SliceRunner(pool, store, config.max_message))
-    return Unit(config.service, [pool, RpcServer(config.renderer_addr, service.register)], grace_seconds=config.grace)
+    server = RpcServer(config.renderer_addr, service.register)
+    return Unit(config.service, [store, pool, server], grace_seconds=config.grace)

@@ -67,7 +67,7 @@ class Catalog:
             if self._cache.has(version):
                 continue
             try:
-                blob = await self._store.read(path, LARGEST_TEMPLATE)
+                blob = await self._store.read(path, LARGEST_TEMPLATE, version)
             except (InvalidInputError, NotFoundError, TooLargeError) as exc:
                 raise TemplateChangedError(f"Template {path} is gone; the group started with it.") from exc
             if blob.version != version:

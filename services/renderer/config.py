@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
-from morpheus_kit.blobs import open_store
-from morpheus_kit.config import Settings
+from morpheus_kit.blobs import check_url
+from morpheus_kit.blobs.addresses import check_buckets
+from morpheus_kit.config import Settings, split_list
 
 
 class Config(Settings):
@@ -20,7 +21,20 @@ class Config(Settings):
     renderer_addr: str = Field("127.0.0.1:50052", description="Address to serve on, `host:port`.")
     home: str = Field(".morpheus", description="Folder of the local stack; only where templates_url is not set.")
     templates_url: str = Field(
-        "", description="Template store: `file:///folder`. Empty: the folder `templates` in the home."
+        "",
+        description="Template store: `file:///folder` or `s3://bucket/prefix`. Empty: the folder `templates` in the "
+        "home.",
+    )
+    s3_buckets: Annotated[tuple[str, ...], BeforeValidator(split_list), AfterValidator(check_buckets)] = Field(
+        (),
+        description="Further buckets that paths `s3://bucket/key` may name, as `a,b`; the one of templates_url always "
+        "may. The same in intake and renderer.",
+    )
+    s3_endpoint_url: str = Field(
+        "",
+        pattern="^(https?://.+)?$",
+        description="Where S3 is, if not at Amazon: `https://host:port`; buckets are then named in the path. Region "
+        "and credentials come from `AWS_REGION`, `AWS_ACCESS_KEY_ID` … as for every AWS tool.",
     )
     template_cache: str = Field(
         "",
@@ -63,5 +77,5 @@ class Config(Settings):
     @classmethod
     def _store_can_be_opened(cls, value: str) -> str:
         if value:
-            open_store(value)
+            check_url(value)
         return value

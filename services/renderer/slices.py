@@ -12,7 +12,7 @@ from morpheus.renderer.v1 import renderer_pb2
 
 from morpheus_kit import logs
 from morpheus_kit.blobs import TemplateStore
-from morpheus_kit.errors import InvalidInputError, NotFoundError, TooLargeError
+from morpheus_kit.errors import InvalidInputError, NotFoundError, TooLargeError, UnavailableError
 from morpheus_kit.reasons import ReasonCode
 from services.renderer import frames, wire
 from services.renderer.frames import Content, Frame
@@ -66,23 +66,37 @@ class SliceRunner:
     async def _attempt(self, group: bytes, messages: Sequence[bytes]) -> AsyncGenerator[Frame, None]:
         async with self._pool.worker() as worker:
             await worker.order(Frame(frames.RENDER, wire.join(group, messages)))
+            away: UnavailableError | None = None
             while (frame := await worker.receive()).kind != frames.DONE:
                 if frame.kind == frames.REFUSED:
                     raise InvalidInputError("The messages are not those of a RenderMessagesRequest.")
                 if frame.kind == frames.FETCH:
-                    await self._serve_file(worker, frame.payload.decode(errors="replace"))
-                else:
+                    away = await self._serve_file(worker, frame.payload.decode(errors="replace"), away)
+                elif away is None:
                     yield frame
+        if away is not None:
+            raise away
 
-    async def _serve_file(self, worker: Worker, path: str) -> None:
+    async def _serve_file(self, worker: Worker, path: str, away: UnavailableError | None) -> UnavailableError | None:
+        """Gives the worker what it waits for; returns the error when the store is away.
+
+        Then the slice has to be rendered again later: what the worker still makes of it is thrown away, and the store
+        is asked no more. The worker itself stays.
+        """
         try:
+            if away is not None:
+                raise away
             blob = await self._store.read(path, self._max_file)
             content = Content(blob.content)
         except TooLargeError as exc:
             content = Content(error=exc.message, too_large=True)
         except (InvalidInputError, NotFoundError) as exc:
             content = Content(error=exc.message)
+        except UnavailableError as exc:
+            away = exc
+            content = Content(error=exc.message)
         await worker.send(Frame(frames.CONTENT, msgspec.msgpack.encode(content)))
+        return away
 
 
 def after_death(

@@ -11,6 +11,7 @@ from weasyprint import HTML
 from weasyprint.text.fonts import FontConfiguration
 from weasyprint.urls import FatalURLFetchingError, URLFetcher, URLFetcherResponse
 
+from morpheus_kit.blobs.addresses import SCHEME
 from morpheus_kit.reasons import ReasonCode
 from services.renderer.attachments import StoredFiles, content_type
 from services.renderer.failures import RenderError
@@ -44,7 +45,10 @@ def store_path(url: str) -> str:
     """The path under the store that `url` means. RenderError for every other address."""
     if not url.startswith(BASE):
         raise _failed(f"{url[:200]} is neither data: nor a path inside the template store")
-    return unquote(urlsplit(url).path.removeprefix(urlsplit(BASE).path))
+    path = unquote(urlsplit(url).path.removeprefix(urlsplit(BASE).path))
+    if path.startswith(SCHEME):
+        raise _failed(f"{path[:200]} is not a path inside the template store")
+    return path
 
 
 def _failed(text: str) -> RenderError:

@@ -136,7 +136,8 @@ async def running(redis: Redis, redis_url: str, home: Path) -> AsyncIterator[Sta
     key_file.write_text(KEYS)
     (home / "outbox").mkdir()
     clock, keyring = ManualClock(START_MS), Keyring(key_file)
-    config = IntakeConfig.load({"MORPHEUS_METHODS": "test,smtp,email", "MORPHEUS_REDIS_URL": redis_url})
+    environ = {"METHODS": "test,smtp,email", "REDIS_URL": redis_url, "S3_BUCKETS": "listed"}
+    config = IntakeConfig.load({f"MORPHEUS_{name}": value for name, value in environ.items()})
     queue = Queue(redis, 0, replicas=0, aof_always=True)
     intake = Intake(config, keyring, RateLimiter(clock), [queue], clock)
     tracker, dispatcher = FakeTracker(), FakeDispatcher()

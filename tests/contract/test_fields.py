@@ -57,6 +57,8 @@ ACCEPTED: list[dict[str, Any]] = [
     one(first_name="Ada", last_name="L", user_link="https://example.com/ada", tags=["a"], context={"b": 1}),
     one(pdf_attachments=[{"name": "invoice.pdf", "html": "<p>1</p>"}]),
     one(s3_attachments=[{"path": "files/terms.pdf"}, {"path": "a.md", "name": "notes.md"}]),
+    one(s3_attachments=[{"path": "s3://listed/terms.pdf"}]),
+    {"outer_template": "s3://listed/outer.html", "inner_template": "s3://listed/deep/inner.html"},
     one(first_name=None, last_name=None, user_link=None, tags=None, context=None, pdf_attachments=None),
 ]
 
@@ -169,6 +171,11 @@ INVALID: list[tuple[dict[Any, Any], str]] = [
     (one(pdf_attachments=[{"name": "../a.pdf", "html": ""}]), "recipients[0].pdf_attachments[0].name"),
     (one(pdf_attachments=[{"name": "a\r\n.pdf", "html": ""}]), "recipients[0].pdf_attachments[0].name"),
     (one(s3_attachments=[{"path": "../a"}]), "recipients[0].s3_attachments[0].path"),
+    (one(s3_attachments=[{"path": "s3://unlisted/a.pdf"}]), "recipients[0].s3_attachments[0].path"),
+    ({"outer_template": "s3://unlisted/a.html"}, "outer_template"),
+    ({"inner_template": "s3://listed/../a.html"}, "inner_template"),
+    ({"inner_template": "s3://listed"}, "inner_template"),
+    ({"inner_template": "S3://listed/a.html"}, "inner_template"),
     (one(s3_attachments=[{"name": "a"}]), "recipients[0].s3_attachments[0].path"),
     (one(s3_attachments=[{"path": "a", "name": ""}]), "recipients[0].s3_attachments[0].name"),
 ]
@@ -187,11 +194,8 @@ NOT_SUPPORTED: list[tuple[dict[str, Any], str]] = [
     ({"record": "no_body"}, "record"),
     ({"record": "full"}, "record"),
     ({"redact": ["password"]}, "redact"),
-    ({"outer_template": "s3://bucket/a.html"}, "outer_template"),
-    ({"inner_template": "s3://bucket/a.html"}, "inner_template"),
     ({"inner_template": "news.md"}, "inner_template"),
     ({"outer_template": "news.MD"}, "outer_template"),
-    (one(s3_attachments=[{"path": "s3://bucket/a.pdf"}]), "recipients[0].s3_attachments[0].path"),
     (one(address="+447700900123"), "recipients[0].address"),
     (one(address="07700 900123"), "recipients[0].address"),
 ]

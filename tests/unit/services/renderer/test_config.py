@@ -20,7 +20,10 @@ def test_defaults_are_those_of_the_local_stack(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("TEMPLATES_URL", "s3://bucket/prefix"),
+        ("TEMPLATES_URL", "s3://"),
+        ("TEMPLATES_URL", "s3://bucket/../prefix"),
+        ("S3_BUCKETS", "good,No"),
+        ("S3_ENDPOINT_URL", "127.0.0.1:9000"),
         ("TEMPLATES_URL", "file://host/x"),
         ("TEMPLATES_URL", "templates"),
         ("RENDER_TIMEOUT", "0"),
