@@ -71,6 +71,12 @@ class Stack:
         except subprocess.TimeoutExpired:
             self._process.kill()
 
+    def kill(self) -> None:
+        """All of it at once, as when the machine loses its power: the children die with the first process."""
+        assert self._process is not None  # noqa: S101  only inside `with`
+        self._process.kill()
+        self._process.wait()
+
     def post(self, body: bytes) -> tuple[int, dict[str, Any], float]:
         """Signs and posts a packed group: status, reply, seconds until the reply."""
         webhook_id, timestamp = uuid4().hex, str(int(time.time()))

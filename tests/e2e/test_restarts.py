@@ -43,12 +43,23 @@ def test_each_process_is_killed_once_in_the_middle_of_a_group(stack: Stack, tmp_
         assert group["progress"] == {"waiting": 0, "sending": 0, "uncertain": 0, "ended": total}
         assert sum(group["counts"].values()) == total
         assert group["counts"]["sent"] + group["counts"]["delivered"] == total
-    assert len(list(calls.parent.glob("*.eml"))) == MESSAGES + 100
-    called = Counter(json.loads(line)["id"] for line in calls.read_text().splitlines())
-    assert len(called) == MESSAGES + 100
-    for message_id in (each for each, number in called.items() if number > 1):
-        events = stack.message(message_id)["events"]
-        assert "uncertain" in {event["type"] for event in events}, f"{message_id} was sent twice"
+    _assert_sent(stack, MESSAGES + 100)
+
+
+@pytest.mark.timeout(180)
+def test_a_group_goes_on_after_the_machine_lost_its_power(tmp_path: Path) -> None:
+    lease = {"MORPHEUS_LEASE": "3"}
+    with Stack(tmp_path, lease) as stack:
+        assert stack.send("power", MESSAGES)[0] == HTTPStatus.ACCEPTED
+        _wait_for_calls(tmp_path / "outbox" / "calls.jsonl", MESSAGES // 3)
+        stack.kill()
+
+    with Stack(tmp_path, lease) as stack:
+        group = stack.wait_finished("power", 60)
+
+        assert group["progress"] == {"waiting": 0, "sending": 0, "uncertain": 0, "ended": MESSAGES}
+        assert sum(group["counts"].values()) == MESSAGES
+        _assert_sent(stack, MESSAGES)
 
 
 @pytest.mark.timeout(120)
@@ -71,6 +82,17 @@ def test_an_upload_that_dies_with_intake_leaves_nothing_and_can_be_sent_again(st
     assert group["progress"] == {"waiting": UPLOAD, "sending": 0, "uncertain": 0, "ended": 0}
     assert stack.operate("upload", "cancel") == (200, {"control": "cancelled", "stopped": UPLOAD})
     assert stack.wait_finished("upload", 60)["counts"]["cancelled"] == UPLOAD
+
+
+def _assert_sent(stack: Stack, total: int) -> None:
+    """Every message is in the outbox; one that was given to its provider twice was uncertain in between."""
+    outbox = stack.home / "outbox"
+    assert len(list(outbox.glob("*.eml"))) == total
+    called = Counter(json.loads(line)["id"] for line in (outbox / "calls.jsonl").read_text().splitlines())
+    assert len(called) == total
+    for message_id in (each for each, number in called.items() if number > 1):
+        events = stack.message(message_id)["events"]
+        assert "uncertain" in {event["type"] for event in events}, f"{message_id} was sent twice"
 
 
 def _kill(stack: Stack, name: str) -> None:
