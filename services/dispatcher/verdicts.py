@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from morpheus_kit.queue.scripts import SendResult
@@ -33,12 +33,17 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One answer. `text`: the provider's words; `wait_seconds`: as told by it."""
+    """One answer. `text`: the provider's words; `wait_seconds`: as told by it.
+
+    `reason`: of a refusal, what is known better than that; `detail`: what it says of size and cost.
+    """
 
     answer: Answer
     text: str = ""
     external_id: str = ""
     wait_seconds: float | None = None
+    reason: ReasonCode | None = None
+    detail: Mapping[str, str | int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,7 @@ def decide(verdict: Verdict, tries: int, waits: Waits, random: Callable[[], floa
     if answer is Answer.ACCEPTED:
         return Decision("sent", "sent")
     if answer is Answer.REFUSED:
-        return _decision("failed", "failed", ReasonCode.PROVIDER_REFUSED, verdict)
+        return _decision("failed", "failed", verdict.reason or ReasonCode.PROVIDER_REFUSED, verdict)
     if answer is Answer.UNCLEAR:
         return _decision("uncertain", "uncertain", ReasonCode.PROVIDER_UNCLEAR, verdict, waits.uncertain_after)
     if answer is Answer.RETRY:

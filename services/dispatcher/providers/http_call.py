@@ -12,16 +12,18 @@ import aiohttp
 from services.dispatcher.verdicts import Answer, Verdict
 
 _MAX_ANSWER = 1024 * 1024
+_REPLAY_HEADER = "Idempotency-Replay"
 # Shorter than servers keep theirs: a request on a connection that they are closing would be lost in doubt.
 _KEEPALIVE_SECONDS = 10.0
 
 
 class HttpAnswer(NamedTuple):
-    """Status, body, `Retry-After`."""
+    """Status, body, `Retry-After`, and whether it is the answer to an earlier request with the same key."""
 
     status: int
     body: bytes
     retry_after: str
+    replayed: bool = False
 
 
 class HttpCalls:
@@ -69,7 +71,8 @@ class HttpCalls:
                     answer += await response.content.read(_MAX_ANSWER - len(answer) or 1)
                     if len(answer) > _MAX_ANSWER:
                         break
-                return HttpAnswer(response.status, answer, response.headers.get("Retry-After", ""))
+                replayed = response.headers.get(_REPLAY_HEADER, "").lower() == "true"
+                return HttpAnswer(response.status, answer, response.headers.get("Retry-After", ""), replayed)
         except (aiohttp.ClientError, OSError, TimeoutError) as exc:
             words = "no answer in time" if isinstance(exc, TimeoutError) else str(exc) or type(exc).__name__
             return Verdict(Answer.UNCLEAR if context.written else Answer.RETRY, words)

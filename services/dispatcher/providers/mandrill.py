@@ -45,7 +45,7 @@ class MandrillProvider:
     async def _send(self, message: Outgoing) -> Verdict:
         body = b'{"key":%s,"async":false,"message":%s}' % (self._key, message.payload)
         answer = await self._calls.post(self._url + "send.json", body, _HEADERS)
-        return answer if isinstance(answer, Verdict) else verdict_of(*answer)
+        return answer if isinstance(answer, Verdict) else verdict_of(answer.status, answer.body, answer.retry_after)
 
     async def look_up(self, message: Outgoing) -> Verdict | None:
         """Whether an uncertain message was taken. None: nothing is known, which is no proof that it was not.
