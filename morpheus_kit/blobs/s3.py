@@ -1,8 +1,8 @@
 """A template store in S3, or in anything that speaks its protocol.
 
 A version is the SHA-256 of the content, with `.` and the store's own version id where the bucket keeps versions: the
-same version is the same bytes, whichever path or bucket they came from. No request is repeated here: who waits, and how
-often it is tried again, is decided by the caller.
+same version is the same bytes, whichever path or bucket they came from. No answer is asked for again here (only
+a connection that was idle for too long is replaced): who waits, and how often it is tried again, the caller decides.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class S3Store:
     async def check(self) -> None:
         """Raises UnavailableError when the default bucket cannot be reached."""
         if self._settings.bucket:
-            async with self._asking(f"bucket {self._settings.bucket}"):
+            async with self._asking(f"bucket {self._settings.bucket}", absent=frozenset()):
                 await (await self._open()).head_bucket(Bucket=self._settings.bucket)
 
     async def read(self, path: str, limit: int, pinned: str = "") -> Blob:
@@ -209,7 +209,8 @@ async def _content(answer: dict[str, Any], path: str, limit: int) -> bytes:
     """All of the body; TooLargeError before more than `limit` bytes are held."""
     pieces: list[bytes] = []
     size = 0
-    async with answer["Body"] as body:
+    body = answer["Body"]
+    async with body:  # what is not read to its end is closed
         if answer.get("ContentLength", 0) > limit:
             raise _too_large(path, limit)
         while piece := await body.read(PIECE_BYTES):
