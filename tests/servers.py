@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -39,16 +40,17 @@ def binary(name: str) -> str:
 @contextmanager
 def running(command: Sequence[str], port: int, environment: Mapping[str, str]) -> Iterator[None]:
     """A process that answers on `port`; killed at the end, since its data goes with it."""
-    with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, **environment}
-    ) as process:
+    with (
+        tempfile.TemporaryFile() as log,
+        subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **environment}) as process,
+    ):
         try:
             deadline = time.monotonic() + _START_SECONDS
             while not _answers(port):
                 if process.poll() is not None or time.monotonic() > deadline:
                     process.kill()
-                    assert process.stderr is not None
-                    pytest.fail(f"{command[0]} did not start: {process.stderr.read().decode(errors='replace')[-500:]}")
+                    log.seek(0)
+                    pytest.fail(f"{command[0]} did not start: {log.read().decode(errors='replace')[-500:]}")
                 time.sleep(0.02)
             yield
         finally:
