@@ -139,7 +139,7 @@ async def test_cancel_twice_stops_what_waits_once(rig: Rig) -> None:
     assert await rig.queue.pause("acme/g", "k") == ("cancelled", 0)
 
 
-@pytest.mark.parametrize("send_ms", [0, now_ms() + 3_600_000])
+@pytest.mark.parametrize("send_ms", [pytest.param(0, id="now"), pytest.param(now_ms() + 3_600_000, id="in an hour")])
 async def test_cancel_ends_parts_that_have_not_started(rig: Rig, send_ms: int) -> None:
     await rig.post(send_ms=send_ms)
     await rig.queue.cancel("acme/g", "k")
