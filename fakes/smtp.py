@@ -9,6 +9,7 @@ import secrets
 import socket
 import ssl
 import struct
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar, Self, cast
@@ -105,11 +106,15 @@ class Smtp:
         options: dict[str, Any] = {"tls_context": self._tls, "timeout": 300, "enable_SMTPUTF8": True}
         if self._user:
             options |= {"authenticator": self._login, "auth_required": True, "auth_require_tls": self._tls is not None}
-        return SMTP(self, data_size_limit=MAX_MAIL, loop=asyncio.get_running_loop(), **options)
+        with warnings.catch_warnings():
+            # A login without TLS: here nobody listens in, and the passwords are made up.
+            warnings.simplefilter("ignore", UserWarning)
+            return SMTP(self, data_size_limit=MAX_MAIL, loop=asyncio.get_running_loop(), **options)
 
     def _login(self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
         wanted = (self._user.encode(), self._password.encode())
-        return AuthResult(success=isinstance(data, LoginPassword) and (data.login, data.password) == wanted)
+        good = isinstance(data, LoginPassword) and (data.login, data.password) == wanted
+        return AuthResult(success=good, handled=False)
 
     async def handle_RCPT(  # noqa: N802 -- the hook's name is given
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
