@@ -22,6 +22,8 @@ from local.supervisor import Program
 
 SERVICES = ("renderer", "tracker", "intake", "dispatcher")
 FIRST_PORT = 8000
+# What makes an email provider a configured one.
+PROVIDER_SETTINGS = {"ses": "SES_CONFIGURATION_SET", "mandrill": "MANDRILL_KEY", "smtp": "SMTP_URL"}
 
 
 class PortTakenError(Exception):
@@ -58,9 +60,13 @@ def loopback_addresses(count: int) -> list[str]:
 
 
 def methods(given: Mapping[str, str]) -> str:
-    """`test` always; SMTP, and the route `email` over it, where a relay is configured."""
-    smtp = bool(given.get("MORPHEUS_SMTP_URL") or given.get("MORPHEUS_SMTP_URL_FILE"))
-    return "test,smtp,email" if smtp else "test"
+    """`test` always, what has its setting, and the route `email` where one of those is for email."""
+    found = [
+        method
+        for method, name in PROVIDER_SETTINGS.items()
+        if given.get(f"MORPHEUS_{name}") or given.get(f"MORPHEUS_{name}_FILE")
+    ]
+    return ",".join(["test", *found, *(["email"] if found else [])])
 
 
 def environment(home: Path, port: int, given: Mapping[str, str]) -> dict[str, str]:

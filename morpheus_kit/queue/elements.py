@@ -1,7 +1,8 @@
 """An element of a `pending` list: a short text header that scripts read, then the opaque blob.
 
 `<attempt> <tries> <message id> <blob>`: `attempt` is the number of its next pass of the gate,
-from 1; `tries` how many steps of the retry delays it has used.
+from 1; `tries` how many steps of the retry delays it has used, with `@<provider>` behind it once
+a provider may have the message: another one must not get it.
 """
 
 from __future__ import annotations
@@ -16,14 +17,18 @@ class Element(NamedTuple):
     tries: int
     message_id: str
     blob: bytes
+    provider: str = ""
+    """The only one that it may go to; empty: any."""
 
 
-def pack_element(message_id: str, blob: bytes, *, attempt: int = 1, tries: int = 0) -> bytes:
+def pack_element(message_id: str, blob: bytes, *, attempt: int = 1, tries: int = 0, provider: str = "") -> bytes:
     """Puts the header before a packed `QueuedMessage`."""
-    return b"%d %d %s " % (attempt, tries, message_id.encode()) + blob
+    bound = f"@{provider}" if provider else ""
+    return f"{attempt} {tries}{bound} {message_id} ".encode() + blob
 
 
 def unpack_element(element: bytes) -> Element:
     """Splits header and blob. ValueError when it is no element."""
     attempt, tries, message_id, blob = element.split(b" ", 3)
-    return Element(int(attempt), int(tries), message_id.decode(), blob)
+    number, _, provider = tries.decode().partition("@")
+    return Element(int(attempt), int(number), message_id.decode(), blob, provider)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+import os
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any
 
 import grpc.aio
@@ -12,6 +13,7 @@ from redis.asyncio import Redis
 
 from morpheus_kit import logs
 from morpheus_kit.clock import SystemClock
+from morpheus_kit.config import ConfigError
 from morpheus_kit.errors import UnavailableError
 from morpheus_kit.ids import consumer_name
 from morpheus_kit.lifecycle import Part, Task, Unit
@@ -25,6 +27,8 @@ from services.dispatcher.holdings import Holdings
 from services.dispatcher.jobs import Jobs
 from services.dispatcher.pauses import Wake
 from services.dispatcher.providers.base import Provider
+from services.dispatcher.providers.mandrill import MandrillProvider
+from services.dispatcher.providers.ses import SesProvider
 from services.dispatcher.providers.smtp import SmtpProvider
 from services.dispatcher.providers.smtp_url import parse_smtp_url
 from services.dispatcher.providers.test import TestProvider
@@ -32,7 +36,7 @@ from services.dispatcher.receipts import ReceiptRunner
 from services.dispatcher.recovery import Recovery, UncertainStep
 from services.dispatcher.rendered import RenderStep
 from services.dispatcher.rendering import Renderer
-from services.dispatcher.routes import Route
+from services.dispatcher.routes import Outlet, Route, choices
 from services.dispatcher.sender import Lane, LaneLimits, SliceHandler
 from services.dispatcher.service import DispatcherService
 from services.dispatcher.timer import Timer
@@ -81,7 +85,7 @@ async def build(config: Config) -> Unit:
     parts: list[Part] = [
         Connection(redis, queues, routes, names),
         renderer,
-        *[ProviderPart(route.provider) for route in routes],
+        *[ProviderPart(provider) for provider in {id(route.provider): route.provider for route in routes}.values()],
         RpcServer(config.dispatcher_addr, register),
         Task("receipts", receipts.run),
         Task("renewal", holdings.run),
@@ -97,16 +101,39 @@ def make_routes(config: Config, receipts: ReceiptRunner, clock: SystemClock) -> 
     waits = Waits(config.retry_delays, config.uncertain_after)
     test = TestProvider(config.outbox, receipts, clock, config.test_time_scale)
     routes = [Route("test", test, waits.scaled(config.test_time_scale), clock)]
+    outlets = {provider.name: Outlet(provider, clock) for provider in make_email_providers(config, clock)}
+    routes += [Route(name, outlet.provider, waits, clock, outlet=outlet) for name, outlet in outlets.items()]
+    missing = [name for name in config.email_route if name not in outlets]
+    if missing:
+        raise ConfigError(f"MORPHEUS_EMAIL_ROUTE: {missing[0]} is not configured")
+    return routes + choices("email", [outlets[name] for name in config.email_route or outlets], waits, clock)
+
+
+def make_email_providers(config: Config, clock: SystemClock) -> Iterator[Provider]:
+    """Those that are configured, in the order in which `email` tries them."""
+    if config.ses_configuration_set:
+        yield SesProvider(
+            region=os.environ.get("AWS_REGION", ""),
+            endpoint_url=config.ses_endpoint_url,
+            configuration_set=config.ses_configuration_set,
+            connections=config.ses_connections,
+            timeout=config.provider_timeout,
+        )
+    if config.mandrill_key:
+        yield MandrillProvider(
+            config.mandrill_url,
+            config.mandrill_key,
+            connections=config.mandrill_connections,
+            timeout=config.provider_timeout,
+        )
     if config.smtp_url:
-        smtp = SmtpProvider(
+        yield SmtpProvider(
             parse_smtp_url(config.smtp_url),
             clock,
             return_path=config.smtp_return_path,
             connections=config.smtp_connections,
             timeout=config.provider_timeout,
         )
-        routes.append(Route("smtp", smtp, waits, clock))
-    return routes
 
 
 def together(mains: Sequence[Main]) -> Main:
@@ -163,12 +190,19 @@ class Connection:
 
     async def stop(self) -> None:
         """Leaves the consumer groups where nothing is pending, and closes."""
-        methods = [route.method for route in self._routes]
         try:
             for queue in self._queues:
-                for name in self._names.used:
+                for name, methods in self._consumers().items():
                     stays = await queue.leave(name, methods)
                     log.info("queue_left", consumer=name, groups_held=stays)
         except UnavailableError as exc:
             log.warning("queue_not_left", error=exc.message)
         await self._redis.aclose()
+
+    def _consumers(self) -> dict[str, list[str]]:
+        """All names, and the methods under which each may hold something."""
+        found: dict[str, list[str]] = {}
+        for name in self._names.used:
+            for route in self._routes:
+                found.setdefault(route.consumer(name), []).append(route.method)
+        return found

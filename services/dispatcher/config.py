@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
 from morpheus_kit.config import Settings, split_list
+from services.dispatcher.prices import read_prices
 from services.dispatcher.providers.smtp_url import parse_smtp_url
 
 Policy = Literal["resend", "give_up"]
+EmailMethod = Literal["mandrill", "ses", "smtp"]
+SmsProvider = Literal["twilio", "bird"]
+EMAIL_ROUTE: tuple[EmailMethod, ...] = ("ses", "mandrill", "smtp")
+_HOST_ONLY = r"^https?://[^/?#@\s]+/?$"
 
 
 class Config(Settings):
@@ -60,6 +66,50 @@ class Config(Settings):
         0.001, gt=0, le=1, description="With method `test` all waits are multiplied by this."
     )
     outbox: str = Field("", description="Folder where method `test` writes each message; empty: nowhere.")
+    email_route: Annotated[tuple[EmailMethod, ...], BeforeValidator(split_list)] = Field(
+        (),
+        description="Providers of method `email`, the first that works is taken; empty: those of `ses,mandrill,smtp` "
+        "that are configured. The same in intake and dispatcher.",
+    )
+    mandrill_url: str = Field(
+        "https://mandrillapp.com", pattern=_HOST_ONLY, description="Mandrill's API, scheme and host only."
+    )
+    mandrill_key: str = Field("", description="API key of method `mandrill`; empty: the method is not there.")
+    mandrill_connections: int = Field(50, ge=1, le=500, description="Calls to Mandrill at the same time.")
+    ses_configuration_set: str = Field(
+        "",
+        description="Configuration set of method `ses`, whose events are the receipts; empty: the method is not there. "
+        "Region and credentials come from `AWS_REGION` and wherever the AWS library looks.",
+    )
+    ses_endpoint_url: str = Field(
+        "", pattern=f"^$|{_HOST_ONLY}", description="Where SESv2 is, scheme and host only; empty: by the region."
+    )
+    ses_connections: int = Field(50, ge=1, le=500, description="Calls to SES at the same time.")
+    sms_route: Annotated[tuple[SmsProvider, ...], BeforeValidator(split_list)] = Field(
+        (),
+        description="Providers of method `sms`, the first that works is taken; empty: those of `twilio,bird` that are "
+        "configured.",
+    )
+    twilio_url: str = Field(
+        "https://api.twilio.com", pattern=_HOST_ONLY, description="Twilio's API, scheme and host only."
+    )
+    twilio_account_sid: str = Field("", description="Account of provider `twilio`; empty: the provider is not there.")
+    twilio_auth_token: str = Field("", description="Its auth token.")
+    twilio_connections: int = Field(20, ge=1, le=500, description="Calls to Twilio at the same time.")
+    bird_url: str = Field(
+        "", pattern=f"^$|{_HOST_ONLY}", description="Bird's API, scheme and host only; empty: that of the key's region."
+    )
+    bird_key: str = Field("", description="API key of provider `bird`; empty: the provider is not there.")
+    bird_connections: int = Field(20, ge=1, le=500, description="Calls to Bird at the same time.")
+    sms_downgrade: bool = Field(
+        False, description="Make typeset quotes, dashes and spaces of an SMS plain where that alone makes it GSM-7."
+    )
+    prices_file: Path | None = Field(
+        None,
+        description="TOML file of prices, per method, of SMS per country; absent: round figures that are shipped "
+        "(`services/dispatcher/prices.toml`).",
+    )
+    public_url: str = Field("", description="URL of the gateway from outside; where providers tell what became of SMS.")
     smtp_url: str = Field(
         "",
         description="Relay of method `smtp`: `smtp://user:pass@host:587?starttls=1`, `smtps://…`; empty: none.",
@@ -70,6 +120,13 @@ class Config(Settings):
     smtp_connections: int = Field(
         8, ge=1, le=200, description="Open connections to the relay, each with one message at a time."
     )
+
+    @field_validator("prices_file")
+    @classmethod
+    def _prices_can_be_read(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            read_prices(value)
+        return value
 
     @field_validator("smtp_url")
     @classmethod

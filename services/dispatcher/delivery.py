@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 from morpheus_kit import logs
 from morpheus_kit.clock import Clock
@@ -22,6 +23,8 @@ from services.dispatcher.verdicts import MAX_TEXT, Answer, Policies, Verdict, de
 
 log = logs.get_logger(__name__)
 _PAUSE_SECONDS = 0.5
+# For messages that only a resting provider may get: they go back to the head of their part.
+_BOUND_SECONDS = 1.0
 
 
 class Delivery:
@@ -35,6 +38,19 @@ class Delivery:
 
     async def deliver(self, ctx: Slice, batch: Sequence[Held], stopping: asyncio.Event) -> None:
         """Everything from composing to the commit. When `stopping` comes, the rest is handed back."""
+        bound: dict[str, list[Held]] = {}
+        for held in batch:
+            bound.setdefault(held.element.provider or ctx.route.provider.name, []).append(held)
+        for provider, messages in bound.items():
+            route = ctx.source.route.to(provider)
+            if route is None or (route is not ctx.source.route and route.outlet.rests):
+                log.warning("bound_messages_wait", provider=provider, part=ctx.part, messages=len(messages))
+                await pause(stopping, _BOUND_SECONDS)
+                await self.hand_back(ctx, messages)
+            else:
+                await self._deliver(replace(ctx, via=route), messages, stopping)
+
+    async def _deliver(self, ctx: Slice, batch: Sequence[Held], stopping: asyncio.Event) -> None:
         ready, rejected = await asyncio.to_thread(compose, batch, ctx.group, self._clock.now(), ctx.route.provider.form)
         if rejected:
             await self._reject(ctx, rejected)

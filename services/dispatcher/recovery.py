@@ -7,7 +7,7 @@ kills senders; alone three times, and it is dead. With a mark it may have been s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
 from itertools import groupby
 from typing import Any
@@ -57,31 +57,41 @@ class UncertainStep:
                 log.error("marked_without_group", part=part, messages=len(claimed))
                 return
             ctx = Slice(source, part, group)
+            providers = {
+                each.entry_id: each.element.provider or source.route.provider_of(each.mark or "") for each in claimed
+            }
             decoded = decode([(each.entry_id, each.element) for each in claimed])
             for piece in split(decoded.held):
-                await self._piece(ctx, piece, stopping)
+                await self._piece(ctx, piece, providers, stopping)
         finally:
             self._holdings.drop(source, ids)
 
-    async def _piece(self, ctx: Slice, piece: Sequence[Held], stopping: asyncio.Event) -> None:
+    async def _piece(
+        self, ctx: Slice, piece: Sequence[Held], providers: Mapping[str, str], stopping: asyncio.Event
+    ) -> None:
         waiting = {held.message.id: held for held in piece}
         try:
             async with aclosing(self._render.batches(ctx, waiting, stopping)) as batches:
                 async for batch in batches:
-                    await self._commit(ctx, batch)
+                    await self._commit(ctx, batch, providers)
         except UnavailableError:
             raise
         except MorpheusError as exc:
             log.warning("reconstruction_failed", part=ctx.part, error=exc.message, messages=len(waiting))
-            await self._commit(ctx, list(waiting.values()))
+            await self._commit(ctx, list(waiting.values()), providers)
 
-    async def _commit(self, ctx: Slice, batch: Sequence[Held]) -> None:
+    async def _commit(self, ctx: Slice, batch: Sequence[Held], providers: Mapping[str, str]) -> None:
         now_ms = self._clock.now_ms()
         due_ms = now_ms + round(ctx.route.waits.uncertain_after * 1000)
-        provider, of_group = ctx.route.provider.name, ctx.group.shared.on_uncertain
+        of_group = ctx.group.shared.on_uncertain
         items = [
             results.recovery(
-                held, ctx.group, provider, now_ms, due_ms, self._policies.choose(of_group, held.message.address)
+                held,
+                ctx.group,
+                providers[held.entry_id],
+                now_ms,
+                due_ms,
+                self._policies.choose(of_group, held.message.address),
             )
             for held in batch
         ]
@@ -126,8 +136,8 @@ class Recovery:
         """Everything whose lease ran out. What fails is left to the next owner and stops nothing else."""
         self._away = self._failed = False
         for route in self._routes:
-            for priority in PRIORITIES:
-                source = Source(self._queue, route, priority, self._consumer)
+            for priority in PRIORITIES if route.chosen else ():
+                source = Source(self._queue, route, priority, route.consumer(self._consumer))
                 await self._attempt(self._take_over(source, stopping))
         if self._failed:
             self._consumer = self._new_name()

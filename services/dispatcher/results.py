@@ -62,11 +62,13 @@ def commit_item(
             pack(event),
             due_ms,
             policy,
-            _same_element(held.element),
+            _same_element(held.element, provider),
             _given_up(reference, attempt, now_ms, provider),
         )
     tries = held.element.tries + (decision.result == "retry")
-    element = pack_element(held.message.id, held.element.blob, attempt=attempt + 1, tries=tries)
+    element = pack_element(
+        held.message.id, held.element.blob, attempt=attempt + 1, tries=tries, provider=held.element.provider
+    )
     return CommitItem(
         held.entry_id, held.message.id, attempt, decision.result, pack(event), due_ms or now_ms, "-", element
     )
@@ -91,7 +93,7 @@ def recovery(held: Held, group: Group, provider: str, now_ms: int, due_ms: int, 
         attempt,
         due_ms,
         policy,
-        _same_element(held.element),
+        _same_element(held.element, provider),
         pack(event),
         _given_up(reference, attempt, now_ms, provider),
     )
@@ -126,8 +128,11 @@ def record(held: Held, group: Group, *, reconstructed: bool = False) -> MessageR
     )
 
 
-def _same_element(element: Element) -> bytes:
-    return pack_element(element.message_id, element.blob, attempt=element.attempt, tries=element.tries)
+def _same_element(element: Element, provider: str) -> bytes:
+    """The same, from now on only for the provider that may have it."""
+    return pack_element(
+        element.message_id, element.blob, attempt=element.attempt, tries=element.tries, provider=provider
+    )
 
 
 def _given_up(reference: str, attempt: int, now_ms: int, provider: str) -> bytes:

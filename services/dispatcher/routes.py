@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from morpheus_kit.clock import Clock
 from services.dispatcher.providers.base import Provider
@@ -31,27 +32,74 @@ class Slots:
             self._freed.notify_all()
 
 
-class Route:
-    """One method."""
+class Outlet:
+    """A provider with its room and its rest: one, however many methods lead to it."""
 
-    def __init__(self, method: str, provider: Provider, waits: Waits, clock: Clock) -> None:
-        self.method = method
+    def __init__(self, provider: Provider, clock: Clock) -> None:
         self.provider = provider
-        self.waits = waits
         self.slots = Slots(provider.concurrency)
         self._clock = clock
         self._rests_until = 0.0
-        self._seconds = 0.0
-        """What one message of a lane took lately."""
 
     def rest(self, seconds: float) -> None:
-        """Takes nothing for this method for a while."""
+        """Is given nothing for a while."""
         self._rests_until = self._clock.monotonic() + seconds
 
     @property
     def rests(self) -> bool:
-        """Whether it takes nothing now."""
+        """Whether it is given nothing now."""
         return self._clock.monotonic() < self._rests_until
+
+
+class Route:
+    """One method, or one of the providers that a method may go to."""
+
+    def __init__(
+        self, method: str, provider: Provider, waits: Waits, clock: Clock, *, outlet: Outlet | None = None
+    ) -> None:
+        self.method = method
+        self.waits = waits
+        self.outlet = outlet or Outlet(provider, clock)
+        self.choices: Sequence[Route] = (self,)
+        """All of the method, in the order of preference."""
+        self._seconds = 0.0
+        """What one message of a lane took lately."""
+
+    @property
+    def provider(self) -> Provider:
+        """Where the messages go."""
+        return self.outlet.provider
+
+    @property
+    def slots(self) -> Slots:
+        """The room of the provider."""
+        return self.outlet.slots
+
+    def rest(self, seconds: float) -> None:
+        """Takes nothing for a while."""
+        self.outlet.rest(seconds)
+
+    @property
+    def rests(self) -> bool:
+        """Whether it takes nothing now: its provider rests, or one before it works."""
+        return self.outlet.rests or not self.chosen
+
+    @property
+    def chosen(self) -> bool:
+        """Whether it is the first of its method that works; the first of all when none does."""
+        return next((each for each in self.choices if not each.outlet.rests), self.choices[0]) is self
+
+    def to(self, provider: str) -> Route | None:
+        """The choice of the same method that leads to this provider."""
+        return next((each for each in self.choices if each.provider.name == provider), None)
+
+    def consumer(self, name: str) -> str:
+        """`name`, in a form that tells the provider of a mark where the method alone does not."""
+        return f"{name}@{self.provider.name}" if len(self.choices) > 1 else name
+
+    def provider_of(self, mark: str) -> str:
+        """Where the sender that wrote this mark was sending."""
+        return mark.partition(" ")[0].partition("@")[2] or self.provider.name
 
     def note(self, messages: int, seconds: float) -> None:
         """A batch of a lane took so long, waiting for its turn included."""
@@ -63,3 +111,11 @@ class Route:
         if not self._seconds:
             return min(most, self.provider.concurrency)
         return max(1, min(most, int(seconds / self._seconds)))
+
+
+def choices(method: str, outlets: Sequence[Outlet], waits: Waits, clock: Clock) -> list[Route]:
+    """A method that goes to the first of several providers that works."""
+    routes = [Route(method, outlet.provider, waits, clock, outlet=outlet) for outlet in outlets]
+    for route in routes:
+        route.choices = routes
+    return routes

@@ -163,7 +163,7 @@ class Lane:
         limits: LaneLimits,
     ) -> None:
         """`consumer`: our name in the queue; `wake`: set when there may be work."""
-        self._consumer = consumer
+        self._consumer = route.consumer(consumer)
         self._queues = list(queues)
         self._route = route
         self._handler = handler

@@ -38,11 +38,13 @@ class Slice:
     source: Source
     part: str
     group: Group
+    via: Route | None = None
+    """Another choice of the route, for messages that only its provider may get."""
 
     @property
     def route(self) -> Route:
         """Where they go."""
-        return self.source.route
+        return self.via or self.source.route
 
 
 @dataclass(slots=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from morpheus_kit.blobs.addresses import check_buckets, known_buckets
 from morpheus_kit.config import Settings, split_list
 
 Method = Literal["mandrill", "ses", "smtp", "email", "sms", "test"]
 EmailMethod = Literal["mandrill", "ses", "smtp"]
+EMAIL_ROUTE: tuple[EmailMethod, ...] = ("ses", "mandrill", "smtp")
 
 
 class Config(Settings):
@@ -33,7 +34,10 @@ class Config(Settings):
         ..., description="Methods that groups may name, e.g. `test,smtp,email`: those that the dispatcher can send by."
     )
     email_route: Annotated[tuple[EmailMethod, ...], BeforeValidator(split_list)] = Field(
-        (), description="What method `email` stands for, the first one counts; empty: `smtp` where it is configured."
+        (),
+        description="Providers of method `email`, the first that works is taken; empty: those of `ses,mandrill,smtp` "
+        "that are configured. The same in intake and dispatcher.",
+        validate_default=True,
     )
     templates_url: str = Field(
         "", description="The renderer's template store; only for the name of its bucket, when it is in S3."
@@ -64,9 +68,7 @@ class Config(Settings):
         known_buckets(value, ())
         return value
 
-    @property
-    def email_method(self) -> EmailMethod | None:
-        """What `email` resolves to; None when nothing is configured for it."""
-        if self.email_route:
-            return self.email_route[0]
-        return "smtp" if "smtp" in self.methods else None
+    @field_validator("email_route")
+    @classmethod
+    def _route_is_complete(cls, value: tuple[EmailMethod, ...], info: ValidationInfo) -> tuple[EmailMethod, ...]:
+        return value or tuple(each for each in EMAIL_ROUTE if each in info.data.get("methods", ()))

@@ -26,7 +26,7 @@ _BREAK = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 _MAX_HEADERS = 50
 _MAX_HEADER_CHARS = 2000
 _MAX_SUBJECT_CHARS = 10_000
-_NOT_BUILT = frozenset(["mandrill", "ses", "sms"])
+_NOT_BUILT = frozenset(["sms"])
 _KNOWN_METHODS = frozenset(["mandrill", "ses", "smtp", "email", "sms", "test"])
 _OWN_HEADERS = frozenset(
     [
@@ -84,18 +84,9 @@ def _check_method(header: GroupHeader, config: Config, violations: Violations) -
         violations.add_unsupported("method", f"{method} is not supported yet")
     elif method not in config.methods:
         violations.add("method", f"{method} is not configured here")
-    elif method == "email":
-        return _resolve_email(config, violations)
-    return Resolved(method, email_only=method not in {"sms", "test"})
-
-
-def _resolve_email(config: Config, violations: Violations) -> Resolved:
-    provider = config.email_method
-    if provider is None:
+    elif method == "email" and not config.email_route:
         violations.add("method", "nothing is configured that email could be sent by")
-    elif provider in _NOT_BUILT:
-        violations.add_unsupported("method", f"{provider}, which email stands for, is not supported yet")
-    return Resolved(provider or "", email_only=True)
+    return Resolved(method, email_only=method not in {"sms", "test"})
 
 
 def _check_templates(header: GroupHeader, resolved: Resolved, buckets: frozenset[str], violations: Violations) -> None:

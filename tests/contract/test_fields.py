@@ -26,6 +26,8 @@ ACCEPTED: list[dict[str, Any]] = [
     {"parts": None},
     {"method": "smtp"},
     {"method": "email"},
+    {"method": "ses"},
+    {"method": "mandrill"},
     {"inner_template": "folder/order.html"},
     {"context": {}},
     {"context": {"a": [1, {"b": None}]}},
@@ -181,8 +183,6 @@ INVALID: list[tuple[dict[Any, Any], str]] = [
 ]
 
 NOT_SUPPORTED: list[tuple[dict[str, Any], str]] = [
-    ({"method": "mandrill"}, "method"),
-    ({"method": "ses"}, "method"),
     ({"method": "sms", "outer_template": ..., "subject_template": ..., "from_address": "ACME"}, "method"),
     ({"subaccount": "x"}, "subaccount"),
     ({"country_code": "GB"}, "country_code"),

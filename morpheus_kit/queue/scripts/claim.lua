@@ -15,7 +15,7 @@ end
 local answers = {}
 for _, entry in ipairs(call('XCLAIM', stream, SENDERS, consumer, idle, unpack(ids))) do
   local element, part = entry[2][2], entry[2][4]
-  local mark = call('HGET', INFLIGHT, (string.match(element, '^%d+ %d+ (%S+)')))
+  local mark = call('HGET', INFLIGHT, (string.match(element, '^%d+ %S+ (%S+)')))
   answers[#answers + 1] = {entry[1], part, element, deliveries[entry[1]], mark or ''}
 end
 return answers

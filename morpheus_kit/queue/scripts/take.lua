@@ -31,7 +31,7 @@ local items, slices, ended = {}, {}, 0
 local function end_slice(part, elements, kind, code, text)
   local messages = {}
   for i, element in ipairs(elements) do
-    local attempt, id = string.match(element, '^(%d+) %d+ (%S+)')
+    local attempt, id = string.match(element, '^(%d+) %S+ (%S+)')
     messages[i] = {id = id, attempt = attempt, element = element}
   end
   local doubts = view(DOUBT, messages)

@@ -54,6 +54,8 @@ def test_setting_given_as_a_file_gets_no_default_beside_it() -> None:
         ({"MORPHEUS_SMTP_URL": "smtp://mail:25"}, "test,smtp,email"),
         ({"MORPHEUS_SMTP_URL_FILE": "/run/smtp"}, "test,smtp,email"),
         ({"MORPHEUS_SMTP_URL": ""}, "test"),
+        ({"MORPHEUS_MANDRILL_KEY_FILE": "/run/key"}, "test,mandrill,email"),
+        ({"MORPHEUS_SMTP_URL": "smtp://mail:25", "MORPHEUS_SES_CONFIGURATION_SET": "a"}, "test,ses,smtp,email"),
     ],
 )
 def test_methods_follow_the_configured_providers(given: dict[str, str], methods: str) -> None:

@@ -15,7 +15,13 @@ IDS = st.text("0123456789abcdef-", min_size=1)
 @given(IDS, st.binary(), st.integers(1, 10**6), st.integers(0, 10**6))
 def test_an_element_is_read_back(name: str, blob: bytes, attempt: int, tries: int) -> None:
     element = unpack_element(pack_element(name, blob, attempt=attempt, tries=tries))
-    assert element == (attempt, tries, name, blob)
+    assert element == (attempt, tries, name, blob, "")
+
+
+def test_a_provider_that_may_have_it_is_kept() -> None:
+    packed = pack_element("id", b"blob", attempt=2, tries=7, provider="ses")
+    assert packed == b"2 7@ses id blob"
+    assert unpack_element(packed) == (2, 7, "id", b"blob", "ses")
 
 
 @pytest.mark.parametrize("element", [b"", b"1 0 id", b"x 0 id blob"])

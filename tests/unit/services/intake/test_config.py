@@ -17,12 +17,12 @@ def test_methods_that_do_not_exist_are_refused() -> None:
 @pytest.mark.parametrize(
     ("methods", "route", "resolved"),
     [
-        ("test,smtp,email", "", "smtp"),
-        ("test,email", "", None),
-        ("email", "ses,smtp", "ses"),
-        ("email", "smtp", "smtp"),
+        ("test,smtp,email", "", ("smtp",)),
+        ("smtp,mandrill,ses,email", "", ("ses", "mandrill", "smtp")),
+        ("test,email", "", ()),
+        ("email", "smtp,ses", ("smtp", "ses")),
     ],
 )
-def test_what_email_stands_for(methods: str, route: str, resolved: str | None) -> None:
+def test_what_email_goes_to(methods: str, route: str, resolved: tuple[str, ...]) -> None:
     config = Config.load({"MORPHEUS_METHODS": methods, "MORPHEUS_EMAIL_ROUTE": route})
-    assert config.email_method == resolved
+    assert config.email_route == resolved
