@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 from morpheus_kit import logs
+from morpheus_kit.config import PREFIX
 from morpheus_kit.errors import UnavailableError
 from services.renderer import frames
 from services.renderer.frames import Frame, Progress
@@ -206,7 +207,7 @@ class WorkerPool:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=PIPE_BUFFER,
-            env=os.environ | ALLOCATOR,
+            env=worker_environment(os.environ),
         )
         worker = Worker(process, progress, self._limits.timeout)
         ready = False
@@ -219,6 +220,11 @@ class WorkerPool:
             if not ready:
                 kill(process)
         return worker
+
+
+def worker_environment(own: Mapping[str, str]) -> dict[str, str]:
+    """What templates run with: no credentials, nothing of the service's settings."""
+    return {name: value for name, value in own.items() if not name.startswith(("AWS_", PREFIX))} | ALLOCATOR
 
 
 def kill(process: asyncio.subprocess.Process) -> None:

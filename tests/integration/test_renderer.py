@@ -22,7 +22,8 @@ import pypdf
 import pytest
 from morpheus.renderer.v1 import renderer_pb2, renderer_pb2_grpc
 
-from morpheus_kit.errors import InvalidInputError, TemplateChangedError
+from morpheus_kit.blobs import Blob, FolderStore
+from morpheus_kit.errors import InvalidInputError, TemplateChangedError, UnavailableError
 from morpheus_kit.lifecycle import Unit
 from morpheus_kit.rpc.client import open_channel
 from morpheus_kit.rpc.server import RpcServer
@@ -391,6 +392,32 @@ async def test_attachments_out_of_the_store_are_refused(start: Start) -> None:
     answers = await renderer.render(*[{"context": {"x": 1}, "stored_attachments": [{"path": p}]} for p in paths])
     assert codes(answers) == ["attachment_missing"] * 4 + ["message_too_large"]
     assert all(path in answer.failure.text for path, answer in zip(paths, answers, strict=True))
+
+
+async def test_store_that_is_away_answers_not_now_and_costs_no_worker(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renderer = await start()
+    renderer.write("terms.txt", "terms")
+    recipients = [{"context": {"x": n}, "stored_attachments": [{"path": "terms.txt"}]} for n in range(3)]
+    read = FolderStore.read
+    asked = []
+
+    async def away(self: FolderStore, path: str, limit: int, pinned: str = "") -> Blob:
+        if path != "terms.txt":
+            return await read(self, path, limit, pinned)
+        asked.append(path)
+        raise UnavailableError("terms.txt cannot be read now.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderStore, "read", away)
+        before = renderer.workers()
+        with pytest.raises(grpc.RpcError) as caught:
+            await renderer.render(*recipients)
+    assert isinstance(from_rpc_error(caught.value), UnavailableError)
+    assert renderer.workers() == before
+    assert len(asked) == 1
+    assert codes(await renderer.render(*recipients)) == [""] * 3
 
 
 async def test_sms_is_text(start: Start) -> None:
