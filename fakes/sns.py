@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import secrets
 import uuid
@@ -26,6 +27,12 @@ def stamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+@functools.cache
+def _key() -> rsa.RSAPrivateKey:
+    """One key for the process: it takes long to make, and all certificates here may say the same."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
 class Topic:
     """One topic with its key. `version` is the SignatureVersion: 1 is SHA-1, 2 is SHA-256."""
 
@@ -34,7 +41,7 @@ class Topic:
         self.version = version
         self.token = ""
         """Of a subscription that waits to be confirmed."""
-        self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self._key = _key()
         self.certificate_path = f"/SimpleNotificationService-{secrets.token_hex(16)}.pem"
         self.certificate = self._certify()
 

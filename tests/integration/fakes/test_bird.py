@@ -45,7 +45,7 @@ async def send(fake: Bird, to: str = NUMBER, *, api_key: str = "good", options: 
     """By the vendor's client; it may not retry."""
 
     def go() -> Any:
-        with bird.Bird(api_key=api_key, base_url=fake.url, max_retries=0, timeout=1) as client:
+        with bird.Bird(api_key=api_key, base_url=fake.url, max_retries=0, timeout=0.5) as client:
             return client.sms.send(
                 to=to,
                 from_=SENDER,

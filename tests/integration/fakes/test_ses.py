@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 from asyncio import to_thread
 from collections.abc import AsyncIterator
@@ -21,7 +22,7 @@ from fakes.ses import Ses
 from tests.integration.fakes.receiver import Received, Receiver
 
 MAIL = b"From: Sender <from@example.com>\r\nTo: a@example.com\r\nSubject: Hello\r\nX-Ref: r1\r\n\r\nHi\r\n"
-ONCE = Config(retries={"total_max_attempts": 1}, read_timeout=1, connect_timeout=1)
+ONCE = Config(retries={"total_max_attempts": 1}, read_timeout=0.4, connect_timeout=1)
 
 
 @pytest.fixture
@@ -32,9 +33,15 @@ async def fake(receiver: Receiver) -> AsyncIterator[Ses]:
         yield fake
 
 
+@functools.cache
+def session() -> Any:
+    """One for all tests: it keeps the description of the service, which is slow to read."""
+    return botocore.session.get_session()
+
+
 async def send(fake: Ses, *addresses: str, key: str = "AKID", **more: Any) -> Any:
     """SendEmail with raw content."""
-    client = botocore.session.get_session().create_client(
+    client = session().create_client(
         "sesv2",
         region_name="us-east-1",
         endpoint_url=fake.url,

@@ -25,7 +25,7 @@ class ToTheFake(TwilioHttpClient):  # type: ignore[misc]  # it has no types
     """The vendor's HTTP client, with the fake in the place of api.twilio.com."""
 
     def __init__(self, url: str) -> None:
-        super().__init__(timeout=1)
+        super().__init__(timeout=0.5)
         self._place = urlsplit(url)
 
     def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
