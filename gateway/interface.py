@@ -63,8 +63,10 @@ class Post(TypedDict):
     on_uncertain: NotRequired[Annotated[str | None, Meta(description="`resend` or `give_up`.")]]
     stream: NotRequired[Annotated[str, Meta(description="`transactional`; others are not supported yet.")]]
     unsubscribe: NotRequired[Annotated[bool | None, Meta(description="`true` is not supported yet.")]]
-    subaccount: NotRequired[Annotated[str | None, Meta(description="Not supported yet.")]]
-    country_code: NotRequired[Annotated[str | None, Meta(description="Not supported yet.")]]
+    subaccount: NotRequired[Annotated[str | None, Meta(description="Mandrill sub-account; only with `mandrill`.")]]
+    country_code: NotRequired[
+        Annotated[str | None, Meta(description="ISO 3166 country of numbers written without one; default `GB`.")]
+    ]
     cost_limit: NotRequired[Annotated[str | None, Meta(description="Not supported yet.")]]
     track_opens: NotRequired[Annotated[bool | None, Meta(description="Not supported yet.")]]
     track_clicks: NotRequired[Annotated[bool | None, Meta(description="Not supported yet.")]]

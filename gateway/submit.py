@@ -87,6 +87,8 @@ def header_message(post: Post, digest: bytes) -> intake_pb2.GroupHeader:
         missing_variables=header.missing_variables,
         on_uncertain=header.on_uncertain,
         unsupported=header.unsupported(),
+        country_code=header.country_code,
+        subaccount=header.subaccount,
     )
     _add_times(message, header)
     return message

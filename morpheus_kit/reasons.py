@@ -9,6 +9,7 @@ class ReasonCode(StrEnum):
     """Why a message did not arrive, waits, or a group is paused."""
 
     ADDRESS_INVALID = "address_invalid"
+    SENDER_REFUSED = "sender_refused"
     TEMPLATE_MISSING = "template_missing"
     TEMPLATE_INVALID = "template_invalid"
     TEMPLATE_CHANGED = "template_changed"
@@ -36,6 +37,7 @@ class ReasonCode(StrEnum):
 
 TEXTS: dict[ReasonCode, str] = {
     ReasonCode.ADDRESS_INVALID: "The address is not a valid one.",
+    ReasonCode.SENDER_REFUSED: "The recipient's country does not take this sender.",
     ReasonCode.TEMPLATE_MISSING: "A template is not in the template store.",
     ReasonCode.TEMPLATE_INVALID: "A template has an error.",
     ReasonCode.TEMPLATE_CHANGED: "A template version that the group started with is gone.",

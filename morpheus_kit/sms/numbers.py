@@ -6,12 +6,20 @@ import re
 from typing import NamedTuple
 
 import phonenumbers
-from phonenumbers import NumberParseException, PhoneNumberFormat, ValidationResult
+from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat, ValidationResult
 
 DEFAULT_COUNTRY = "GB"
 COUNTRIES = frozenset(phonenumbers.SUPPORTED_REGIONS)
 _SHAPE = re.compile(r"\+?[0-9(][0-9 ().\-/]{3,24}")
 _NOT_GEOGRAPHIC = "001"
+_UNKNOWN = "ZZ"
+# What regulators keep free for films, documents and tests. No plan holds them valid; a provider refuses them.
+_FICTIONAL = re.compile(
+    r"\+44(?:7700900|1632960)[0-9]{3}"  # Ofcom
+    r"|\+1[2-9][0-9]{2}55501[0-9]{2}"  # North American Numbering Plan
+    r"|\+33(?:19900|26191|35301|46571|53649|63998)[0-9]{4}"  # Arcep
+    r"|\+61491570(?:006|156|157|158|159|110|313|737|266)"  # ACMA
+)
 _PARSE_REASONS = {
     NumberParseException.INVALID_COUNTRY_CODE: "it begins with no country's code",
     NumberParseException.NOT_A_NUMBER: "it is not a telephone number",
@@ -51,18 +59,23 @@ def parse_number(text: str, country: str = DEFAULT_COUNTRY) -> Number:
         found = phonenumbers.parse(text, country)
     except NumberParseException as exc:
         raise NumberError(_PARSE_REASONS.get(exc.error_type, "it is not a telephone number")) from exc
-    if not phonenumbers.is_valid_number(found):
+    e164 = phonenumbers.format_number(found, PhoneNumberFormat.E164)
+    if not phonenumbers.is_valid_number(found) and not _FICTIONAL.fullmatch(e164):
         length = phonenumbers.is_possible_number_with_reason(found)
         raise NumberError(_LENGTH_REASONS.get(length, "no country has given out such numbers"))
-    region = phonenumbers.region_code_for_number(found) or ""
-    e164 = phonenumbers.format_number(found, PhoneNumberFormat.E164)
-    return Number(e164, "" if region == _NOT_GEOGRAPHIC else region)
+    return Number(e164, _country(found))
 
 
 def country_of(e164: str) -> str:
     """The country of a number that was judged before; empty where it belongs to none."""
     try:
-        region = phonenumbers.region_code_for_number(phonenumbers.parse(e164, None))
+        return _country(phonenumbers.parse(e164, None))
     except NumberParseException:
         return ""
-    return "" if region in {None, _NOT_GEOGRAPHIC} else str(region)
+
+
+def _country(found: PhoneNumber) -> str:
+    """Where it belongs; of a number that no country has given out, the main one of its code."""
+    region = phonenumbers.region_code_for_number(found)
+    region = region or phonenumbers.region_code_for_country_code(found.country_code or 0)
+    return "" if region in {_UNKNOWN, _NOT_GEOGRAPHIC} else str(region)

@@ -13,7 +13,6 @@ _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 # Nearly every address; what it does not match is asked of the library, a hundred times slower.
 _PLAIN = re.compile(rf"(?=.{{1,64}}@){_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+[A-Za-z]{{2,63}}", re.ASCII)
-_NUMBER = re.compile(r"\+?[0-9(][0-9 ().\-/]{3,24}")
 _NAMED = re.compile(r"(?P<name>[^<>]*)<(?P<address>[^<>]+)>", re.DOTALL)
 
 
@@ -53,11 +52,6 @@ def why_impossible(address: str) -> str:
     except EmailNotValidError as exc:
         return f"The address is not a valid one: {exc}"
     return "The address is not a valid one: its domain has no top level."
-
-
-def is_number(address: str) -> bool:
-    """Whether it looks like a telephone number: then it is a text message's address."""
-    return _NUMBER.fullmatch(address) is not None
 
 
 def parse_mailbox(text: str) -> Mailbox | None:

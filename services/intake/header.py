@@ -10,9 +10,11 @@ from typing import Literal
 from google.protobuf.timestamp_pb2 import Timestamp
 from morpheus.intake.v1.intake_pb2 import GroupHeader
 
+from morpheus_kit.sms.numbers import COUNTRIES
 from services.intake.addresses import parse_mailbox
 from services.intake.config import Config
 from services.intake.paths import check_path
+from services.intake.texts import check_text_needs, sender_of
 from services.intake.violations import Violations
 
 TimeField = Literal["send_at", "expires_at"]
@@ -26,7 +28,7 @@ _BREAK = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 _MAX_HEADERS = 50
 _MAX_HEADER_CHARS = 2000
 _MAX_SUBJECT_CHARS = 10_000
-_NOT_BUILT = frozenset(["sms"])
+_MAX_SUBACCOUNT_CHARS = 255
 _KNOWN_METHODS = frozenset(["mandrill", "ses", "smtp", "email", "sms", "test"])
 _OWN_HEADERS = frozenset(
     [
@@ -45,6 +47,8 @@ class Resolved:
     provider_method: str
     email_only: bool
     """Every recipient is email, whatever its address."""
+    sms_only: bool = False
+    """Every recipient is a telephone number."""
 
 
 def check_identity(header: GroupHeader, violations: Violations) -> None:
@@ -68,7 +72,8 @@ def check_header(header: GroupHeader, config: Config, now_ms: int, violations: V
         violations.add_unsupported(name)
     resolved = _check_method(header, config, violations)
     _check_templates(header, resolved, config.buckets, violations)
-    _check_addresses(header, violations)
+    _check_subaccount(header, violations)
+    _check_addresses(header, resolved, violations)
     check_tags("tags", list(header.tags), violations)
     _check_mail_headers(header, violations)
     _check_words(header, violations)
@@ -80,13 +85,20 @@ def _check_method(header: GroupHeader, config: Config, violations: Violations) -
     method = header.method
     if method not in _KNOWN_METHODS:
         violations.add("method", f"must be one of {', '.join(sorted(_KNOWN_METHODS))}")
-    elif method in _NOT_BUILT:
-        violations.add_unsupported("method", f"{method} is not supported yet")
     elif method not in config.methods:
         violations.add("method", f"{method} is not configured here")
     elif method == "email" and not config.email_route:
         violations.add("method", "nothing is configured that email could be sent by")
-    return Resolved(method, email_only=method not in {"sms", "test"})
+    return Resolved(method, email_only=method not in {"sms", "test"}, sms_only=method == "sms")
+
+
+def _check_subaccount(header: GroupHeader, violations: Violations) -> None:
+    if not header.HasField("subaccount"):
+        return
+    if header.method != "mandrill":
+        violations.add("subaccount", "only with method mandrill")
+    elif not 1 <= len(header.subaccount.strip()) <= _MAX_SUBACCOUNT_CHARS:
+        violations.add("subaccount", f"1 to {_MAX_SUBACCOUNT_CHARS} characters are required")
 
 
 def _check_templates(header: GroupHeader, resolved: Resolved, buckets: frozenset[str], violations: Violations) -> None:
@@ -107,9 +119,21 @@ def check_email_needs(header: GroupHeader, violations: Violations) -> None:
         violations.add("subject_template", "is required for email")
 
 
-def _check_addresses(header: GroupHeader, violations: Violations) -> None:
+def check_mail_sender(header: GroupHeader, violations: Violations) -> None:
+    """Who an email may come from."""
     if parse_mailbox(header.from_address) is None:
         violations.add("from_address", "an address, or `Name <address>`, is required")
+
+
+def _check_addresses(header: GroupHeader, resolved: Resolved, violations: Violations) -> None:
+    if header.HasField("country_code") and header.country_code not in COUNTRIES:
+        violations.add("country_code", "two capital letters of ISO 3166 are required, as GB")
+    if resolved.sms_only:
+        check_text_needs(header, violations)
+        return
+    # With `test` the recipients decide which of the two it must be.
+    if resolved.email_only or sender_of(header) is None:
+        check_mail_sender(header, violations)
     if header.HasField("reply_to") and parse_mailbox(header.reply_to) is None:
         violations.add("reply_to", "must be an address, or `Name <address>`")
 

@@ -12,10 +12,12 @@ from morpheus_kit.ids import message_id
 from morpheus_kit.queue.elements import pack_element
 from morpheus_kit.queue.schema import VERSION, Event, MessageRecord, PdfSource, QueuedMessage, StoredFile, pack
 from morpheus_kit.reasons import ReasonCode
+from morpheus_kit.sms.numbers import looks_like_number
 from morpheus_kit.wire import EMPTY_MAP, Recipient
-from services.intake.addresses import is_number, is_possible, why_impossible
-from services.intake.header import check_email_needs, check_tags
+from services.intake.addresses import is_possible, why_impossible
+from services.intake.header import check_email_needs, check_mail_sender, check_tags
 from services.intake.paths import check_file_name, check_path
+from services.intake.texts import Numbers, Refused, check_no_files, check_text_needs, sender_of
 from services.intake.violations import Violations
 
 MAX_REJECTED = 100_000
@@ -39,7 +41,9 @@ class Part:
     rejected: list[RejectedRecipient] = field(default_factory=list)
     rejected_blobs: list[bytes] = field(default_factory=list)
     _seen: set[int] = field(default_factory=set)
+    sms_only: bool = False
     _has_email: bool = False
+    _numbers: Numbers | None = None
     _kept_bytes: int = 0
 
     @property
@@ -51,11 +55,15 @@ class Part:
         """Pending elements of those that go out, in posting order."""
         elements = []
         for index, recipient in enumerate(recipients, self.total):
-            self._count_address(recipient.address)
-            if self._is_possible(index, recipient):
-                if recipient.tags or recipient.pdf_attachments or recipient.s3_attachments:
-                    self._check_extras(index, recipient)
-                elements.append(self._element(index, recipient))
+            judged = self._judge(index, recipient)
+            if isinstance(judged, Refused):
+                self._count_address(recipient.address)
+                self._reject(index, recipient, judged)
+                continue
+            self._count_address(judged)
+            if recipient.tags or recipient.pdf_attachments or recipient.s3_attachments:
+                self._check_extras(index, recipient)
+            elements.append(self._element(index, recipient, judged))
         self.total += len(recipients)
         return elements
 
@@ -67,37 +75,43 @@ class Part:
         else:
             self._seen.add(mark)
 
-    def _is_possible(self, index: int, recipient: Recipient) -> bool:
+    def _judge(self, index: int, recipient: Recipient) -> str | Refused:
+        """The address as it is queued, or why nothing can go to it."""
         address = recipient.address
+        if self.sms_only or ("@" not in address and not self.email_only and looks_like_number(address)):
+            return self._judge_number(index, recipient)
         if "@" in address:
             if not self._has_email:
                 self._has_email = True
                 if not self.email_only:
                     check_email_needs(self.header, self.violations)
+                    if sender_of(self.header) is not None:  # else it was told before
+                        check_mail_sender(self.header, self.violations)
             if is_possible(address):
-                return True
-        elif not self.email_only and is_number(address):
-            self.violations.add_unsupported(f"recipients[{index}].address", "text messages are not supported yet")
-            return False
-        self._reject(index, recipient)
-        return False
+                return address
+        return Refused(ReasonCode.ADDRESS_INVALID, why_impossible(address))
 
-    def _reject(self, index: int, recipient: Recipient) -> None:
+    def _judge_number(self, index: int, recipient: Recipient) -> str | Refused:
+        if self._numbers is None:
+            self._numbers = Numbers(self.header)
+            if not self.sms_only:
+                check_text_needs(self.header, self.violations)
+        check_no_files(f"recipients[{index}]", recipient, self.violations)
+        return self._numbers.judge(recipient.address)
+
+    def _reject(self, index: int, recipient: Recipient, why: Refused) -> None:
         if len(self.rejected) >= MAX_REJECTED:
             raise InvalidInputError.of("recipients", f"more than {MAX_REJECTED} impossible addresses")
-        text = why_impossible(recipient.address)
         address = recipient.address[:_MAX_ADDRESS_CHARS]
-        self.rejected.append(
-            RejectedRecipient(index=index, address=address, code=ReasonCode.ADDRESS_INVALID, text=text)
-        )
+        self.rejected.append(RejectedRecipient(index=index, address=address, code=why.code, text=why.text))
         # Nothing is ever made of it, so its files are not kept, nor more contexts than fit into one entry.
         context = recipient.context if self._kept_bytes < _KEPT_BYTES else _NO_CONTEXT
         blob = pack(self._message(index, recipient, address, context))
         self._kept_bytes += len(blob)
         self.rejected_blobs.append(blob)
 
-    def _element(self, index: int, recipient: Recipient) -> bytes:
-        message = self._message(index, recipient, recipient.address, recipient.context)
+    def _element(self, index: int, recipient: Recipient, address: str) -> bytes:
+        message = self._message(index, recipient, address, recipient.context)
         if recipient.pdf_attachments or recipient.s3_attachments:
             message = msgspec.structs.replace(
                 message,

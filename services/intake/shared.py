@@ -12,6 +12,7 @@ from morpheus_kit import wire
 from morpheus_kit.queue.schema import VERSION, SharedInfo
 from services.intake.addresses import parse_mailbox
 from services.intake.header import time_ms
+from services.intake.texts import sender_of
 
 _CONTEXT_DEPTH = 2
 _canonical = msgspec.msgpack.Encoder(order="deterministic")
@@ -49,6 +50,10 @@ def shared_digest(header: GroupHeader, context: bytes) -> str:
         header.missing_variables or "error",
         header.on_uncertain if header.HasField("on_uncertain") else None,
     ]
+    if header.HasField("subaccount"):
+        values.append(header.subaccount)
+    if header.HasField("country_code"):
+        values.append(["country_code", header.country_code])
     return hashlib.sha256(_canonical.encode(values)).hexdigest()
 
 
@@ -64,7 +69,7 @@ def shared_info(header: GroupHeader, context: bytes, provider_method: str, refer
         outer_template=header.outer_template,
         subject_template=header.subject_template,
         context=msgspec.Raw(context),
-        from_address=_mailbox(header.from_address),
+        from_address=_mailbox(header.from_address) or _sender(header),
         reply_to=_mailbox(header.reply_to),
         tags=list(header.tags),
         headers=dict(header.headers),
@@ -75,7 +80,13 @@ def shared_info(header: GroupHeader, context: bytes, provider_method: str, refer
         on_uncertain=header.on_uncertain,
         parts=header.parts,
         reference_prefix=reference,
+        subaccount=header.subaccount,
     )
+
+
+def _sender(header: GroupHeader) -> str:
+    found = sender_of(header)
+    return found[1] if found else ""
 
 
 def _mailbox(text: str) -> str:

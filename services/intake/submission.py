@@ -120,13 +120,16 @@ class Submission:
 
     def _part(self, resolved: Resolved) -> Part:
         buckets = self._intake.config.buckets
-        return Part(self._header, resolved.email_only, self._now_ms, self._violations, buckets)
+        return Part(
+            self._header, resolved.email_only, self._now_ms, self._violations, buckets, sms_only=resolved.sms_only
+        )
 
     async def _replay(self, digest: str, requests: AsyncIterator[SubmitGroupRequest]) -> SubmitGroupResponse:
         """The same post again: its rejected recipients are found again, nothing else is done or judged."""
         if digest != self._body_digest:
             raise ConflictError(_CONFLICTS["body"])
-        part = self._part(Resolved("", email_only=self._header.method != "test"))
+        method = self._header.method
+        part = self._part(Resolved("", email_only=method not in {"sms", "test"}, sms_only=method == "sms"))
         async for recipients in self._recipients(part, requests):
             part.add(recipients)
         self._check_content(part)

@@ -136,7 +136,7 @@ async def running(redis: Redis, redis_url: str, home: Path) -> AsyncIterator[Sta
     key_file.write_text(KEYS)
     (home / "outbox").mkdir()
     clock, keyring = ManualClock(START_MS), Keyring(key_file)
-    environ = {"METHODS": "test,mandrill,ses,smtp,email", "REDIS_URL": redis_url, "S3_BUCKETS": "listed"}
+    environ = {"METHODS": "test,mandrill,ses,smtp,email,sms", "REDIS_URL": redis_url, "S3_BUCKETS": "listed"}
     config = IntakeConfig.load({f"MORPHEUS_{name}": value for name, value in environ.items()})
     queue = Queue(redis, 0, replicas=0, aof_always=True)
     intake = Intake(config, keyring, RateLimiter(clock), [queue], clock)

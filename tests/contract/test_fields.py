@@ -17,7 +17,15 @@ def one(**recipient: Any) -> dict[str, Any]:
     return {"recipients": [{"address": "ada@example.com", **recipient}]}
 
 
+TEXT: dict[str, Any] = {"outer_template": None, "subject_template": None, "from_address": "ACME"}
+NUMBER = {"recipients": [{"address": "07700 900123"}]}
+
 ACCEPTED: list[dict[str, Any]] = [
+    TEXT | NUMBER,
+    TEXT | NUMBER | {"method": "sms"},
+    TEXT | NUMBER | {"country_code": "GB", "from_address": "+44 7700 900 000"},
+    TEXT | {"method": "sms", "country_code": "US", "from_address": "24680", "recipients": [{"address": "4155550100"}]},
+    {"country_code": None},
     {"group_id": "A-z_0.9"},
     {"group_id": "x" * 64},
     {"company_code": "harbour"},
@@ -27,7 +35,7 @@ ACCEPTED: list[dict[str, Any]] = [
     {"method": "smtp"},
     {"method": "email"},
     {"method": "ses"},
-    {"method": "mandrill"},
+    {"method": "mandrill", "subaccount": "s1"},
     {"inner_template": "folder/order.html"},
     {"context": {}},
     {"context": {"a": [1, {"b": None}]}},
@@ -65,6 +73,17 @@ ACCEPTED: list[dict[str, Any]] = [
 ]
 
 INVALID: list[tuple[dict[Any, Any], str]] = [
+    (TEXT | NUMBER | {"method": "sms", "outer_template": "o.html"}, "outer_template"),
+    (TEXT | NUMBER | {"method": "sms", "subject_template": "Hi"}, "subject_template"),
+    (TEXT | NUMBER | {"method": "sms", "reply_to": "a@example.com"}, "reply_to"),
+    (TEXT | NUMBER | {"method": "sms", "headers": {"X-A": "1"}}, "headers"),
+    (TEXT | NUMBER | {"method": "sms", "from_address": "a@example.com"}, "from_address"),
+    (TEXT | NUMBER | {"method": "sms", "from_address": "Twelve chars"}, "from_address"),
+    (TEXT | NUMBER | {"outer_template": "o.html"}, "outer_template"),
+    (TEXT | NUMBER | {"from_address": "a@example.com"}, "from_address"),
+    ({"from_address": "ACME"}, "from_address"),
+    ({"country_code": "UK"}, "country_code"),
+    ({"country_code": "gb"}, "country_code"),
     ({"group_id": ...}, "group_id"),
     ({"group_id": ""}, "group_id"),
     ({"group_id": "x" * 65}, "group_id"),
@@ -164,6 +183,9 @@ INVALID: list[tuple[dict[Any, Any], str]] = [
     ({5: "x"}, "body"),
     (one(adress="x"), "recipients[0].adress"),
     (one(first_name=5), "recipients[0].first_name"),
+    ({"subaccount": "s1"}, "subaccount"),
+    ({"method": "email", "subaccount": "s1"}, "subaccount"),
+    ({"method": "mandrill", "subaccount": ""}, "subaccount"),
     (one(tags=["a"] * 51), "recipients[0].tags"),
     (one(tags=["x" * 257]), "recipients[0].tags[0]"),
     (one(context=[1]), "recipients[0].context"),
@@ -183,9 +205,6 @@ INVALID: list[tuple[dict[Any, Any], str]] = [
 ]
 
 NOT_SUPPORTED: list[tuple[dict[str, Any], str]] = [
-    ({"method": "sms", "outer_template": ..., "subject_template": ..., "from_address": "ACME"}, "method"),
-    ({"subaccount": "x"}, "subaccount"),
-    ({"country_code": "GB"}, "country_code"),
     ({"cost_limit": "5.00"}, "cost_limit"),
     ({"stream": "newsletter"}, "stream"),
     ({"unsubscribe": True}, "unsubscribe"),
@@ -196,8 +215,6 @@ NOT_SUPPORTED: list[tuple[dict[str, Any], str]] = [
     ({"redact": ["password"]}, "redact"),
     ({"inner_template": "news.md"}, "inner_template"),
     ({"outer_template": "news.MD"}, "outer_template"),
-    (one(address="+447700900123"), "recipients[0].address"),
-    (one(address="07700 900123"), "recipients[0].address"),
 ]
 
 

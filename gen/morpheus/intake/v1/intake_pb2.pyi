@@ -97,6 +97,8 @@ class GroupHeader(_message.Message):
     MISSING_VARIABLES_FIELD_NUMBER: _builtins.int
     ON_UNCERTAIN_FIELD_NUMBER: _builtins.int
     UNSUPPORTED_FIELD_NUMBER: _builtins.int
+    COUNTRY_CODE_FIELD_NUMBER: _builtins.int
+    SUBACCOUNT_FIELD_NUMBER: _builtins.int
     content_sha256: _builtins.bytes
     """SHA-256 of the signed content: of the HTTP body when the gateway forwards a post,
     of the concatenated chunk bytes when a caller comes directly. 32 bytes.
@@ -120,7 +122,7 @@ class GroupHeader(_message.Message):
     context: _builtins.bytes
     """Shared context: one msgpack map with string keys; empty means no entries."""
     from_address: _builtins.str
-    """`a@b` or `Name <a@b>`."""
+    """`a@b` or `Name <a@b>`; of text messages a sender id of at most 11 letters and digits, or a number."""
     reply_to: _builtins.str
     """Where answers go."""
     priority: _builtins.str
@@ -129,6 +131,10 @@ class GroupHeader(_message.Message):
     """error or empty: what a variable that is not there means; empty means error."""
     on_uncertain: _builtins.str
     """resend or give_up; absent: the default of the channel."""
+    country_code: _builtins.str
+    """ISO 3166 country of telephone numbers that are written without one; absent: GB."""
+    subaccount: _builtins.str
+    """Mandrill sub-account, 1-255 characters; only with method mandrill."""
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """On every message of the group; at most 50, each at most 256 characters."""
@@ -174,11 +180,15 @@ class GroupHeader(_message.Message):
         missing_variables: _builtins.str = ...,
         on_uncertain: _builtins.str | None = ...,
         unsupported: _abc.Iterable[_builtins.str] | None = ...,
+        country_code: _builtins.str | None = ...,
+        subaccount: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_on_uncertain", b"_on_uncertain", "_outer_template", b"_outer_template", "_parts", b"_parts", "_reply_to", b"_reply_to", "_subject_template", b"_subject_template", "expires_at", b"expires_at", "on_uncertain", b"on_uncertain", "outer_template", b"outer_template", "parts", b"parts", "reply_to", b"reply_to", "send_at", b"send_at", "subject_template", b"subject_template"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_country_code", b"_country_code", "_on_uncertain", b"_on_uncertain", "_outer_template", b"_outer_template", "_parts", b"_parts", "_reply_to", b"_reply_to", "_subaccount", b"_subaccount", "_subject_template", b"_subject_template", "country_code", b"country_code", "expires_at", b"expires_at", "on_uncertain", b"on_uncertain", "outer_template", b"outer_template", "parts", b"parts", "reply_to", b"reply_to", "send_at", b"send_at", "subaccount", b"subaccount", "subject_template", b"subject_template"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_on_uncertain", b"_on_uncertain", "_outer_template", b"_outer_template", "_parts", b"_parts", "_reply_to", b"_reply_to", "_subject_template", b"_subject_template", "company_code", b"company_code", "content_sha256", b"content_sha256", "context", b"context", "expires_at", b"expires_at", "from_address", b"from_address", "group_id", b"group_id", "headers", b"headers", "inner_template", b"inner_template", "method", b"method", "missing_variables", b"missing_variables", "on_uncertain", b"on_uncertain", "outer_template", b"outer_template", "part", b"part", "parts", b"parts", "priority", b"priority", "reply_to", b"reply_to", "send_at", b"send_at", "subject_template", b"subject_template", "tags", b"tags", "unsupported", b"unsupported"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_country_code", b"_country_code", "_on_uncertain", b"_on_uncertain", "_outer_template", b"_outer_template", "_parts", b"_parts", "_reply_to", b"_reply_to", "_subaccount", b"_subaccount", "_subject_template", b"_subject_template", "company_code", b"company_code", "content_sha256", b"content_sha256", "context", b"context", "country_code", b"country_code", "expires_at", b"expires_at", "from_address", b"from_address", "group_id", b"group_id", "headers", b"headers", "inner_template", b"inner_template", "method", b"method", "missing_variables", b"missing_variables", "on_uncertain", b"on_uncertain", "outer_template", b"outer_template", "part", b"part", "parts", b"parts", "priority", b"priority", "reply_to", b"reply_to", "send_at", b"send_at", "subaccount", b"subaccount", "subject_template", b"subject_template", "tags", b"tags", "unsupported", b"unsupported"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__country_code: _TypeAlias = _typing.Literal["country_code"]  # noqa: Y015
+    _WhichOneofArgType__country_code: _TypeAlias = _typing.Literal["_country_code", b"_country_code"]  # noqa: Y015
     _WhichOneofReturnType__on_uncertain: _TypeAlias = _typing.Literal["on_uncertain"]  # noqa: Y015
     _WhichOneofArgType__on_uncertain: _TypeAlias = _typing.Literal["_on_uncertain", b"_on_uncertain"]  # noqa: Y015
     _WhichOneofReturnType__outer_template: _TypeAlias = _typing.Literal["outer_template"]  # noqa: Y015
@@ -187,8 +197,12 @@ class GroupHeader(_message.Message):
     _WhichOneofArgType__parts: _TypeAlias = _typing.Literal["_parts", b"_parts"]  # noqa: Y015
     _WhichOneofReturnType__reply_to: _TypeAlias = _typing.Literal["reply_to"]  # noqa: Y015
     _WhichOneofArgType__reply_to: _TypeAlias = _typing.Literal["_reply_to", b"_reply_to"]  # noqa: Y015
+    _WhichOneofReturnType__subaccount: _TypeAlias = _typing.Literal["subaccount"]  # noqa: Y015
+    _WhichOneofArgType__subaccount: _TypeAlias = _typing.Literal["_subaccount", b"_subaccount"]  # noqa: Y015
     _WhichOneofReturnType__subject_template: _TypeAlias = _typing.Literal["subject_template"]  # noqa: Y015
     _WhichOneofArgType__subject_template: _TypeAlias = _typing.Literal["_subject_template", b"_subject_template"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__country_code) -> _WhichOneofReturnType__country_code | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__on_uncertain) -> _WhichOneofReturnType__on_uncertain | None: ...
     @_typing.overload
@@ -197,6 +211,8 @@ class GroupHeader(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__parts) -> _WhichOneofReturnType__parts | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__reply_to) -> _WhichOneofReturnType__reply_to | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__subaccount) -> _WhichOneofReturnType__subaccount | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__subject_template) -> _WhichOneofReturnType__subject_template | None: ...
 

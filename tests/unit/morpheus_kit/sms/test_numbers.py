@@ -15,6 +15,9 @@ from morpheus_kit.sms.numbers import Number, NumberError, country_of, looks_like
         ("+1 613 555 0172", "GB", Number("+16135550172", "CA")),
         ("0170 1234567", "DE", Number("+491701234567", "DE")),
         ("+881612345678", "GB", Number("+881612345678", "")),
+        ("07700 900123", "GB", Number("+447700900123", "GB")),
+        ("+1 555 555 0123", "GB", Number("+15555550123", "US")),
+        ("06 39 98 12 34", "FR", Number("+33639981234", "FR")),
     ],
 )
 def test_a_number_in_any_writing_becomes_one(text: str, country: str, number: Number) -> None:
@@ -30,7 +33,7 @@ def test_a_number_in_any_writing_becomes_one(text: str, country: str, number: Nu
         ("+999123456", "GB", "no country's code"),
         ("+44 7000", "GB", "area code"),
         ("+44 74", "GB", "too short"),
-        ("+1 200 555 0172", "GB", "given out"),
+        ("+1 200 234 5678", "GB", "given out"),
         ("call me", "GB", "not a telephone number"),
         ("+44 7400 123456 ext 5", "GB", "not a telephone number"),
         ("", "GB", "not a telephone number"),
