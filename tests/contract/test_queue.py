@@ -108,7 +108,7 @@ async def test_shared_information_is_queued_whole(stack: Stack) -> None:
         company_code="acme",
         group_id="welcome-1",
         method="email",
-        provider_method="smtp",
+        provider_method="email",
         inner_template="order.html",
         outer_template="letter.html",
         subject_template="Hi {{ first_name }}",
