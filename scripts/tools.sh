@@ -18,16 +18,16 @@ missing() {
     exit 3
 }
 
-find_go() { # prints the first Go that there is
-    local candidate
+find_go() { # prints the first Go that is new enough; else says what there is
+    local candidate found=none
     for candidate in "$(command -v go || true)" /usr/local/go/bin/go "$HOME/go/bin/go" /usr/lib/go/bin/go; do
-        [ -n "$candidate" ] && [ -x "$candidate" ] && { echo "$candidate"; return; }
+        [ -n "$candidate" ] && [ -x "$candidate" ] || continue
+        # From 1.21 on it fetches the one that go.mod asks for, unless it was told not to.
+        (cd tools && "$candidate" list -m >/dev/null 2>&1) && { echo "$candidate"; return; }
+        found=$("$candidate" env GOVERSION 2>/dev/null || echo "$candidate")
     done
+    echo "$found"
     return 1
-}
-
-new_enough() { # a Go from 1.21 on fetches the one that go.mod asks for, unless it was told not to
-    (cd tools && "$1" list -m >/dev/null 2>&1)
 }
 
 wanted=()
@@ -43,10 +43,9 @@ if [ ${#wanted[@]} -gt 0 ]; then
     if ! go=$(find_go); then
         [ "${TOOLS_APT:-1}" != 0 ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null &&
             { apt-get update -qq && apt-get install -y -qq --no-install-recommends golang-go; } >/dev/null 2>&1 || true
-        go=$(find_go) || missing "install Go (go.dev/dl) to build ${wanted[*]}"
+        version=$(sed -n 's/^go //p' tools/go.mod)
+        go=$(find_go) || missing "install Go $version or newer (go.dev/dl) to build ${wanted[*]}; found: $go"
     fi
-    version=$(sed -n 's/^go //p' tools/go.mod)
-    new_enough "$go" || missing "$("$go" env GOVERSION 2>/dev/null || echo "$go") is too old for ${wanted[*]}: install Go $version or newer"
     for name in "${wanted[@]}"; do
         [ -x "$cache/$name" ] && continue # another built it meanwhile
         echo "tools: building $name" >&2
