@@ -25,6 +25,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m fakes", description="Stand-ins for the providers of Morpheus.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+    parser.add_argument("--name", default="", help="host name in the printed URLs and in SNS posts (as --host)")
     parser.add_argument("--port-base", type=int, default=8400, help="first port; 0 takes free ones (8400)")
     parser.add_argument("--only", default="mandrill,ses,twilio,bird,smtp", help="the fakes to start, with commas")
     parser.add_argument(
@@ -99,17 +100,20 @@ async def serve(options: argparse.Namespace) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     wanted, base = options.only.split(","), options.port_base
+    everywhere = options.host in {"0.0.0.0", "::"}  # noqa: S104 -- compared, not listened on
+    name_of_host = options.name or ("127.0.0.1" if everywhere else options.host)
+    shared = {"keep": options.keep, "name_of_host": name_of_host}
     started: list[HttpFake | Smtp] = []
     async with AsyncExitStack() as stack:
         for offset, (name, kind) in enumerate(FAKES.items()):
             if name in wanted:
                 webhook_url = f"{options.webhooks.rstrip('/')}/webhooks/{name}" if options.webhooks else ""
-                fake = kind(webhook_url=webhook_url, keep=options.keep)
+                fake = kind(webhook_url=webhook_url, **shared)
                 stack.push_async_callback(fake.stop)
                 await fake.start(base + offset if base else 0, options.host)
                 started.append(fake)
         if "smtp" in wanted:
-            relay = Smtp(keep=options.keep)
+            relay = Smtp(**shared)
             stack.push_async_callback(relay.stop)
             port, control_port = (base + len(FAKES), base + len(FAKES) + 1) if base else (0, 0)
             await relay.start(port, control_port, options.host)

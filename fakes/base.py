@@ -32,7 +32,8 @@ class HttpFake(ABC):
     step_names: ClassVar[dict[str, str]]
     """The provider's word for each step that it tells of."""
 
-    def __init__(self, *, webhook_url: str = "", keep: int = 100_000) -> None:
+    def __init__(self, *, webhook_url: str = "", keep: int = 100_000, name_of_host: str = "127.0.0.1") -> None:
+        self.name_of_host = name_of_host
         self.records = Records(keep)
         self.faults = FaultBook()
         self.webhook_url = webhook_url
@@ -43,7 +44,7 @@ class HttpFake(ABC):
     @property
     def url(self) -> str:
         """Where it listens."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.name_of_host}:{self.port}"
 
     @property
     def messages(self) -> list[Message]:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from aiohttp import web
 
+from fakes import sigv4
 from fakes.base import HttpFake
 from fakes.faults import Plan
 from fakes.records import Message
@@ -31,6 +32,7 @@ ERRORS: dict[str, tuple[int, str]] = {
     "TooManyRequestsException": (429, "Maximum sending rate exceeded."),
     "ThrottlingException": (400, "Rate exceeded"),
     "UnrecognizedClientException": (403, "The security token included in the request is invalid."),
+    "InvalidSignatureException": (403, "The request signature we calculated does not match the one you provided."),
     "AccessDeniedException": (403, "Not authorized to perform ses:SendEmail"),
     "InternalFailure": (500, "The request processing has failed"),
     "ServiceUnavailable": (503, "The request has failed due to a temporary failure of the server."),
@@ -56,7 +58,9 @@ class SesError(Exception):
 
 
 class Ses(HttpFake):
-    """The fake. `configuration_sets`: those that exist, None is any; `access_key`: the one it knows, "" is any."""
+    """The fake. `configuration_sets`: those that exist, None is any; `access_key`: the one it knows, "" is any;
+    `secret_key`: requests are signed with it, "" does not look.
+    """
 
     name = "ses"
     step_names: ClassVar[dict[str, str]] = STEPS
@@ -68,12 +72,14 @@ class Ses(HttpFake):
         signature_version: int = 1,
         configuration_sets: frozenset[str] | None = None,
         access_key: str = "",
+        secret_key: str = "",
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self.topic = Topic(topic_arn, version=signature_version)
         self.configuration_sets = configuration_sets
         self.access_key = access_key
+        self.secret_key = secret_key
 
     def reset(self) -> None:
         """As just started: the subscription is confirmed."""
@@ -110,8 +116,9 @@ class Ses(HttpFake):
 
     async def _send_email(self, request: web.Request) -> web.StreamResponse:
         try:
-            self._authorize(request)
-            body = json.loads(await request.read())
+            raw = await request.read()
+            self._authorize(request, raw)
+            body = json.loads(raw)
             if not isinstance(body, dict):
                 raise SesError("BadRequestException", "The body is no object")
             content, addresses, sender, subject = parsed(body)
@@ -131,13 +138,14 @@ class Ses(HttpFake):
         failed = await self.fail(request, plan, taken=True)
         return failed or web.json_response({"MessageId": message_id}, headers=request_id())
 
-    def _authorize(self, request: web.Request) -> None:
-        authorization = request.headers.get("Authorization", "")
-        if not authorization.startswith("AWS4-HMAC-SHA256 Credential="):
-            raise SesError("UnrecognizedClientException", "Missing Authentication Token")
-        key, _, scope = authorization.removeprefix("AWS4-HMAC-SHA256 Credential=").partition("/")
-        if (self.access_key and key != self.access_key) or "/ses/aws4_request" not in scope:
+    def _authorize(self, request: web.Request, body: bytes) -> None:
+        key = sigv4.access_key(request.headers.get("Authorization", ""), "ses")
+        if key is None or (self.access_key and key != self.access_key):
             raise SesError("UnrecognizedClientException")
+        if self.secret_key and not sigv4.is_signed(
+            self.secret_key, request.method, request.raw_path, request.headers, body
+        ):
+            raise SesError("InvalidSignatureException")
 
     def _check_configuration_set(self, body: dict[str, Any]) -> None:
         wanted = body.get("ConfigurationSetName")

@@ -10,6 +10,7 @@ import socket
 import ssl
 import struct
 import warnings
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar, Self, cast
@@ -35,8 +36,16 @@ class Smtp:
     name: ClassVar[str] = "smtp"
 
     def __init__(
-        self, *, user: str = "", password: str = "", tls: ssl.SSLContext | None = None, keep: int = 100_000
+        self,
+        *,
+        user: str = "",
+        password: str = "",
+        tls: ssl.SSLContext | None = None,
+        keep: int = 100_000,
+        name_of_host: str = "127.0.0.1",
     ) -> None:
+        self.name_of_host = name_of_host
+        self._open: weakref.WeakSet[SMTP] = weakref.WeakSet()
         self.records = Records(keep)
         self.faults = FaultBook()
         self.webhook_url = ""
@@ -53,12 +62,12 @@ class Smtp:
     def url(self) -> str:
         """Where it listens."""
         login = f"{self._user}:{self._password}@" if self._user else ""
-        return f"smtp://{login}127.0.0.1:{self.port}" + ("?starttls=1" if self._tls else "")
+        return f"smtp://{login}{self.name_of_host}:{self.port}" + ("?starttls=1" if self._tls else "")
 
     @property
     def control_url(self) -> str:
         """Where its API listens."""
-        return f"http://127.0.0.1:{self.control_port}"
+        return f"http://{self.name_of_host}:{self.control_port}"
 
     @property
     def messages(self) -> list[Message]:
@@ -86,6 +95,8 @@ class Smtp:
         """Nothing listens any more."""
         if self._server is not None:
             self._server.close()
+        for server in self._open:
+            cut(server)
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -109,7 +120,9 @@ class Smtp:
         with warnings.catch_warnings():
             # A login without TLS: here nobody listens in, and the passwords are made up.
             warnings.simplefilter("ignore", UserWarning)
-            return SMTP(self, data_size_limit=MAX_MAIL, loop=asyncio.get_running_loop(), **options)
+            server = SMTP(self, data_size_limit=MAX_MAIL, loop=asyncio.get_running_loop(), **options)
+        self._open.add(server)
+        return server
 
     def _login(self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
         wanted = (self._user.encode(), self._password.encode())
@@ -197,7 +210,9 @@ def refusal(fault: Fault) -> str:
 
 def cut(server: SMTP) -> None:
     """The connection is reset, without a word."""
-    transport = cast("asyncio.Transport", server.transport)
+    transport = cast("asyncio.Transport | None", server.transport)
+    if transport is None:
+        return
     connection = transport.get_extra_info("socket")
     if connection is not None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

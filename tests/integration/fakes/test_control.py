@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import aiohttp
 import pytest
 
 from fakes.mandrill import Mandrill
+from fakes.smtp import Smtp
 
 SEND = "/api/1.0/messages/send.json"
 
@@ -97,3 +99,28 @@ async def test_command_starts_every_fake_and_ends_well() -> None:
                 assert (await (await client.get(fake["api"])).json())["fake"] == name
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
+
+
+async def test_stop_does_not_wait_for_calls_that_hang() -> None:
+    fake, relay = Mandrill(), Smtp()
+    await fake.start()
+    await relay.start()
+    hanging = asyncio.create_task(post(fake.url))
+    reader, writer = await asyncio.open_connection("127.0.0.1", relay.port)
+    writer.write(b"HELO a\r\nMAIL FROM:<a@a.example>\r\nRCPT TO:<fault+hang@example.com>\r\nDATA\r\n\r\n.\r\n")
+    while not (fake.calls and relay.calls):
+        await asyncio.sleep(0.001)
+    async with asyncio.timeout(3):
+        await relay.stop()
+        await fake.stop()
+        with pytest.raises(aiohttp.ClientError):
+            await hanging
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+    writer.close()
+
+
+async def post(url: str) -> None:
+    """A call that hangs."""
+    async with aiohttp.ClientSession(url) as client:
+        await client.post(SEND, json=message("fault+hang@example.com"))

@@ -29,7 +29,9 @@ ONCE = Config(retries={"total_max_attempts": 1}, read_timeout=0.4, connect_timeo
 async def fake(receiver: Receiver) -> AsyncIterator[Ses]:
     """One that knows a configuration set and an access key."""
     sets = frozenset({"set"})
-    async with Ses.serve(webhook_url=receiver.url, configuration_sets=sets, access_key="AKID") as fake:
+    async with Ses.serve(
+        webhook_url=receiver.url, configuration_sets=sets, access_key="AKID", secret_key="secret"
+    ) as fake:
         yield fake
 
 
@@ -39,14 +41,14 @@ def session() -> Any:
     return botocore.session.get_session()
 
 
-async def send(fake: Ses, *addresses: str, key: str = "AKID", **more: Any) -> Any:
+async def send(fake: Ses, *addresses: str, key: str = "AKID", secret: str = "secret", **more: Any) -> Any:
     """SendEmail with raw content."""
     client = session().create_client(
         "sesv2",
         region_name="us-east-1",
         endpoint_url=fake.url,
         aws_access_key_id=key,
-        aws_secret_access_key="secret",
+        aws_secret_access_key=secret,
         config=ONCE,
     )
     request = {"Content": {"Raw": {"Data": MAIL}}, "Destination": {"ToAddresses": list(addresses)}, **more}
@@ -119,7 +121,9 @@ async def test_answer_is_lost(fake: Ses, token: str, taken: int) -> None:
     assert (len(fake.messages), len(fake.calls)) == (taken, 1)
 
 
-async def test_access_key_and_configuration_set_are_checked(fake: Ses) -> None:
+async def test_credentials_and_configuration_set_are_checked(fake: Ses) -> None:
+    with pytest.raises(ClientError, match="InvalidSignatureException"):
+        await send(fake, "a@example.com", secret="other")
     with pytest.raises(ClientError, match="UnrecognizedClientException"):
         await send(fake, "a@example.com", key="OTHER")
     with pytest.raises(ClientError, match="Configuration set <none> does not exist"):
