@@ -37,9 +37,10 @@ PIECE_BYTES = 256 * 1024
 # Files that are kept to be asked for by ETag: all of a group's templates, and the attachment that each slice of it has.
 KEPT_BYTES = 64 * 1024 * 1024
 _VERSION_ID = re.compile(r"[A-Za-z0-9._-]{1,63}")
-_ABSENT = frozenset({"NoSuchKey", "NoSuchVersion", "404", "KeyTooLongError"})
+# The store's own words: a 404 without them is some other server's, and says nothing about the file.
+_ABSENT = frozenset({"NoSuchKey", "NoSuchVersion", "KeyTooLongError"})
 # A version that was deleted answers MethodNotAllowed, an id of another store's form InvalidArgument.
-_ABSENT_VERSION = _ABSENT | {"MethodNotAllowed", "405", "InvalidArgument", "400"}
+_ABSENT_VERSION = _ABSENT | {"MethodNotAllowed", "InvalidArgument"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,12 @@ SLOW_DOWN = (
     '<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.'
     "</Message></Error>"
 )
-SERVER_ERROR = SLOW_DOWN.replace("SlowDown", "InternalError")
+ANSWERS = {
+    "slow_down": (503, SLOW_DOWN),
+    "error": (500, SLOW_DOWN.replace("SlowDown", "InternalError")),
+    "not_s3": (404, "<html><body>no such page</body></html>"),
+    "empty_404": (404, ""),
+}
 
 
 def credentials(access_key: str = ACCESS_KEY, secret_key: str = SECRET_KEY) -> dict[str, str]:
@@ -100,7 +105,7 @@ class Proxy:
     upstream: str
     url: str = ""
     fault: str = ""
-    """Empty, `slow_down`, `error`, `reset`, `hang` or `cut`."""
+    """Empty, `slow_down`, `error`, `not_s3`, `empty_404`, `reset`, `hang` or `cut`."""
     only: str = ""
     """Where it is not empty, only keys that end so are broken."""
     seen: list[Request] = field(default_factory=list)
@@ -108,12 +113,12 @@ class Proxy:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One request."""
         broken = self.fault if request.path.endswith(self.only) else ""
-        status = {"slow_down": 503, "error": 500, "": -1, "cut": -1}.get(broken, 0)
-        if status >= 0:
+        if broken in ANSWERS:
+            status, text = ANSWERS[broken]
             self._note(request, status)
-        if broken in {"slow_down", "error"}:
-            text = SLOW_DOWN if broken == "slow_down" else SERVER_ERROR
             return web.Response(status=status, text=text, content_type="application/xml")
+        if broken in {"hang", "reset"}:
+            self._note(request, 0)
         if broken == "hang":
             await asyncio.sleep(60)
         if broken == "reset":

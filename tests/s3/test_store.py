@@ -181,7 +181,10 @@ async def test_bucket_that_is_not_there_is_not_now(proxy: Proxy, versioned: Buck
 
 
 # A connection that closes without an answer may have been idle for too long: aiohttp then asks on a new one, once.
-@pytest.mark.parametrize(("fault", "asked"), [("slow_down", 1), ("error", 1), ("cut", 1), ("hang", 1), ("reset", 2)])
+@pytest.mark.parametrize(
+    ("fault", "asked"),
+    [("slow_down", 1), ("error", 1), ("not_s3", 1), ("empty_404", 1), ("cut", 1), ("hang", 1), ("reset", 2)],
+)
 async def test_whatever_breaks_is_not_now_and_not_tried_again(
     proxy: Proxy, versioned: Bucket, monkeypatch: pytest.MonkeyPatch, fault: str, asked: int
 ) -> None:
