@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any
 
 import grpc.aio
@@ -18,8 +18,10 @@ from morpheus_kit.errors import UnavailableError
 from morpheus_kit.ids import consumer_name
 from morpheus_kit.lifecycle import Part, Task, Unit
 from morpheus_kit.queue.connection import connect
+from morpheus_kit.queue.pacing import Pace
 from morpheus_kit.queue.scripts import Queue
 from morpheus_kit.rpc.server import RpcServer
+from services.dispatcher.accounts import make_paces
 from services.dispatcher.config import Config
 from services.dispatcher.delivery import Delivery
 from services.dispatcher.groups import Groups
@@ -58,7 +60,7 @@ async def build(config: Config) -> Unit:
     consumer = names.new()
     work, due = Wake(), Wake()
     receipts = ReceiptRunner(dict(enumerate(queues)), clock)
-    routes = make_routes(config, receipts, clock)
+    routes = make_routes(config, make_paces(config, redis), receipts, clock)
     policies = Policies(config.uncertain_email, config.uncertain_sms)
     renderer = Renderer(config.renderer_addr, config.render_timeout)
     groups = Groups()
@@ -96,12 +98,14 @@ async def build(config: Config) -> Unit:
     return Unit("dispatcher", parts, grace_seconds=config.grace)
 
 
-def make_routes(config: Config, receipts: ReceiptRunner, clock: SystemClock) -> list[Route]:
+def make_routes(config: Config, paces: Mapping[str, Pace], receipts: ReceiptRunner, clock: SystemClock) -> list[Route]:
     """The methods that this configuration can send by."""
     waits = Waits(config.retry_delays, config.uncertain_after)
     test = TestProvider(config.outbox, receipts, clock, config.test_time_scale)
     routes = [Route("test", test, waits.scaled(config.test_time_scale), clock)]
-    outlets = {provider.name: Outlet(provider, clock) for provider in make_email_providers(config, clock)}
+    outlets = {
+        provider.name: Outlet(provider, clock, paces[provider.name]) for provider in make_email_providers(config, clock)
+    }
     routes += [Route(name, outlet.provider, waits, clock, outlet=outlet) for name, outlet in outlets.items()]
     missing = [name for name in config.email_route if name not in outlets]
     if missing:

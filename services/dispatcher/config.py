@@ -76,6 +76,9 @@ class Config(Settings):
     )
     mandrill_key: str = Field("", description="API key of method `mandrill`; empty: the method is not there.")
     mandrill_connections: int = Field(50, ge=1, le=500, description="Calls to Mandrill at the same time.")
+    mandrill_rate: float = Field(
+        0, ge=0, description="Messages a second to Mandrill, over all dispatchers; 0: no limit of ours."
+    )
     ses_configuration_set: str = Field(
         "",
         description="Configuration set of method `ses`, whose events are the receipts; empty: the method is not there. "
@@ -85,6 +88,11 @@ class Config(Settings):
         "", pattern=f"^$|{_HOST_ONLY}", description="Where SESv2 is, scheme and host only; empty: by the region."
     )
     ses_connections: int = Field(50, ge=1, le=500, description="Calls to SES at the same time.")
+    ses_rate: float = Field(
+        0,
+        ge=0,
+        description="Messages a second that SES lets this account send, over all dispatchers; 0: no limit of ours.",
+    )
     sms_route: Annotated[tuple[SmsProvider, ...], BeforeValidator(split_list)] = Field(
         (),
         description="Providers of method `sms`, the first that works is taken; empty: those of `twilio,bird` that are "
@@ -119,6 +127,9 @@ class Config(Settings):
     )
     smtp_connections: int = Field(
         8, ge=1, le=200, description="Open connections to the relay, each with one message at a time."
+    )
+    smtp_rate: float = Field(
+        0, ge=0, description="Messages a second to the relay, over all dispatchers; 0: no limit of ours."
     )
 
     @field_validator("prices_file")

@@ -13,7 +13,7 @@ from morpheus_kit.errors import NotFoundError, UnavailableError
 from morpheus_kit.queue.runner import MAX_ITEMS
 from morpheus_kit.queue.scripts import CommitItem, GateAnswer, GateItem, HandBackItem
 from morpheus_kit.reasons import ReasonCode
-from services.dispatcher import results
+from services.dispatcher import pacing, results
 from services.dispatcher.composition import Rejected, compose
 from services.dispatcher.pauses import Wake, pause
 from services.dispatcher.providers.base import Outgoing
@@ -60,11 +60,16 @@ class Delivery:
             try:
                 if stopping.is_set():
                     break
-                starting, ready = ready[:room], ready[room:]
-                await self._send(ctx, starting, stopping)
+                tokens = await pacing.ask(ctx, room)
+                starting, ready = ready[: tokens.given], ready[tokens.given :]
+                if starting:
+                    await self._send(ctx, starting, stopping, watched=tokens.watched)
             finally:
                 await ctx.route.slots.release(room)
-            ctx.route.note(room, self._clock.monotonic() - began)
+            if starting:
+                ctx.route.note(len(starting), self._clock.monotonic() - began)
+            elif not await pacing.wait(ctx, tokens.wait_ms, stopping):
+                break
         await self.hand_back(ctx, ready)
 
     async def hand_back(self, ctx: Slice, held: Sequence[Held]) -> None:
@@ -79,7 +84,7 @@ class Delivery:
         packed = await asyncio.to_thread(results.records, [each.held for each in rejected], ctx.group)
         await self._commit(ctx, items, packed)
 
-    async def _send(self, ctx: Slice, starting: Sequence[Held], stopping: asyncio.Event) -> None:
+    async def _send(self, ctx: Slice, starting: Sequence[Held], stopping: asyncio.Event, *, watched: bool) -> None:
         # Before the gate: if it fails, nothing is marked and nothing sent.
         packed = await asyncio.to_thread(results.records, starting, ctx.group)
         answers = await self._gate(ctx, starting, stopping)
@@ -109,6 +114,7 @@ class Delivery:
         for held in going:
             held.handed_over_ms = handed_over_ms
         verdicts = await ctx.route.provider.send(outgoing)
+        await pacing.tell(ctx, verdicts, watched=watched)
         await self._pause_group(ctx, verdicts)
         await self._commit(ctx, self._items(ctx, going, verdicts), packed)
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from morpheus_kit.clock import Clock
+from morpheus_kit.queue.pacing import Pace
 from services.dispatcher.providers.base import Provider
 from services.dispatcher.verdicts import Waits
 
@@ -35,8 +36,10 @@ class Slots:
 class Outlet:
     """A provider with its room and its rest: one, however many methods lead to it."""
 
-    def __init__(self, provider: Provider, clock: Clock) -> None:
+    def __init__(self, provider: Provider, clock: Clock, pace: Pace | None = None) -> None:
+        """`pace`: what its account may do, shared with other dispatchers; None: anything."""
         self.provider = provider
+        self.pace = pace
         self.slots = Slots(provider.concurrency)
         self._clock = clock
         self._rests_until = 0.0

@@ -83,3 +83,26 @@ async def test_an_uncertain_message_waits_for_the_provider_that_may_have_it(rig:
                 await rig.ledger("doubt") == {"waiting": 1, "sending": 0, "uncertain": 0, "ended": 0}
                 or (await rig.ledger("doubt"))["sending"]
             )
+
+
+async def test_a_row_of_failures_opens_the_breaker_and_costs_the_rest_no_try(rig: Rig) -> None:
+    script, relay = Script(503), Relay()
+    async with serve(script) as url, serve_relay(relay) as port:
+        settings = {"mandrill_url": url, "mandrill_key": "key", "smtp_url": f"smtp://127.0.0.1:{port}"}
+        async with rig.dispatcher(**settings, mandrill_connections="5", retry_delays="1,1,1"):
+            await rig.post([f"p{number}@example.org" for number in range(300)], method="email")
+            await rig.until()
+    # The breaker opens after twenty; each lane had at most one more batch under way.
+    assert 20 <= script.calls <= 45
+    assert len({to[0] for _, to, _ in relay.received}) == len(relay.received) == 300
+
+
+async def test_the_rate_holds_over_all_lanes(rig: Rig) -> None:
+    script = Script(body=SENT)
+    async with serve(script) as url, rig.dispatcher(mandrill_url=url, mandrill_key="key", mandrill_rate="20"):
+        await rig.post([f"p{number}@example.org" for number in range(60)], method="mandrill")
+        await rig.until_types(0, "sent")
+        await asyncio.sleep(1.0)
+        assert 30 <= script.calls <= 48
+        await rig.until()
+    assert script.calls == 60
