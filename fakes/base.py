@@ -20,6 +20,9 @@ from fakes.webhooks import Courier, Occurrence, Post
 
 MAX_BODY = 64 * 1024 * 1024
 CALL: web.RequestKey[Call] = web.RequestKey("call", Call)
+POLL_S = 0.05
+UNANSWERED = "unanswered"
+"""Reason of a response that nobody gets: the connection is gone."""
 PROXY_STATUSES = {502: "Bad Gateway", 504: "Gateway Time-out"}
 
 
@@ -60,7 +63,7 @@ class HttpFake(ABC):
         """Listen; 0 is any free port."""
         app = web.Application(client_max_size=MAX_BODY, middlewares=[self._record])
         app.add_routes([*control_routes(self), *self.routes()])
-        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port, backlog=1024, reuse_address=True)
         await site.start()
@@ -120,10 +123,12 @@ class HttpFake(ABC):
         call = request[CALL]
         call.fault = str(fault)
         if fault.name == "hang":
-            await asyncio.Event().wait()
+            while request.transport is not None:  # noqa: ASYNC110 -- nothing else tells that the caller has left
+                await asyncio.sleep(POLL_S)
+            return web.Response(reason=UNANSWERED)
         if fault.name == "reset":
             reset(request)
-            return web.Response(reason="reset")
+            return web.Response(reason=UNANSWERED)
         return self._answer(fault)
 
     async def receive(self, request: web.Request, addresses: Iterable[str]) -> Plan:
@@ -182,7 +187,7 @@ class HttpFake(ABC):
         begun = time.perf_counter()
         try:
             response: web.StreamResponse = await handler(request)
-            call.status = None if response.reason == "reset" else response.status
+            call.status = None if response.reason == UNANSWERED else response.status
         except web.HTTPException as error:
             call.status = error.status
             raise

@@ -14,25 +14,29 @@ from typing import Any, ClassVar
 from aiohttp import web
 
 from fakes import segments
-from fakes.base import HttpFake
+from fakes.base import UNANSWERED, HttpFake
 from fakes.records import Message
 from fakes.webhooks import Occurrence, Post
 
 ERRORS: dict[str, tuple[int, str, str]] = {
     "InvalidRequest": (400, "bad_request_error", "E01002"),
-    "Unauthorized": (401, "auth_error", "E01001"),
-    "InsufficientBalance": (402, "billing_error", "E01009"),
-    "UserAgentRequired": (403, "permission_error", "E01010"),
-    "Forbidden": (403, "permission_error", "E01003"),
-    "NotFound": (404, "not_found_error", "E01006"),
+    "Unauthorized": (401, "auth_error", "E09001"),
+    "InsufficientBalance": (402, "billing_error", "E09002"),
+    "Forbidden": (403, "permission_error", "E09004"),
+    "UserAgentRequired": (403, "permission_error", "E09003"),
+    "NotFound": (404, "not_found_error", "E09005"),
     "RequestInProgress": (409, "conflict_error", "E01004"),
     "IdempotencyKeyReuse": (409, "conflict_error", "E01005"),
-    "ValidationFailed": (422, "validation_error", "E01007"),
-    "RateLimited": (429, "rate_limit_error", "E01008"),
-    "InternalError": (500, "internal_error", "E01000"),
-    "ServiceUnavailable": (503, "service_unavailable_error", "E01011"),
+    "ValidationError": (422, "validation_error", "E01001"),
+    "SMSInvalidRecipient": (422, "validation_error", "E09006"),
+    "SMSSenderNotConfigured": (422, "validation_error", "E09007"),
+    "SenderCategoryNotPermitted": (422, "validation_error", "E09008"),
+    "SMSUnsupportedFeature": (422, "validation_error", "E09009"),
+    "RateLimited": (429, "rate_limit_error", "E09010"),
+    "InternalError": (500, "internal_error", "E09011"),
+    "ServiceUnavailable": (503, "service_unavailable_error", "E09012"),
 }
-"""Name, status, type and code. Of the codes only E01002, E01004 and E01005 are documented: go by the type."""
+"""Name, status, type and code. The codes E09xxx are made up here, as are some of the names: go by the type."""
 BY_STATUS = {status: name for name, (status, _, _) in reversed(ERRORS.items())}
 STEPS = {
     "accepted": "sms.accepted",
@@ -149,7 +153,7 @@ class Bird(HttpFake):
             # A failure of the service is not kept: the next call with this key begins anew. What the
             # service has taken is kept, also when the caller never heard of it.
             if key and self._kept.get(key) is not None and self._kept[key].body is None:
-                if isinstance(answer, web.Response) and answer.status < 500 and answer.status != 429:
+                if isinstance(answer, web.Response) and is_final(answer):
                     self._kept[key] = Kept(digest, answer.status, bytes(answer.body or b""))  # type: ignore[arg-type]
                 else:
                     del self._kept[key]
@@ -162,20 +166,25 @@ class Bird(HttpFake):
             return error_response("InvalidRequest", "The body is not valid JSON")
         wrong = problem(body)
         if wrong is not None:
-            return error_response("ValidationFailed", wrong[1], param=wrong[0])
+            return error_response("ValidationError", wrong[1], param=wrong[0])
         plan = await self.receive(request, [body["to"]])
         failed = await self.fail(request, plan, taken=False)
-        if failed is None and body["to"] in plan.recipients:
-            failed = error_response("ValidationFailed", "The number cannot be reached", param="to")
+        rejected = plan.recipients.get(body["to"])
+        if failed is None and rejected is not None and rejected.name == "invalid":
+            failed = error_response("SMSInvalidRecipient", "The number cannot be reached", param="to")
         if failed is not None:
             return failed
         identity = "sms_" + "".join(secrets.choice(ALPHABET) for _ in range(26))
         metadata = {str(name): str(value) for name, value in (body.get("metadata") or {}).items()}
         message = Message(identity, body["to"], body["from"], "", self.records.clock(), body, metadata)
-        answer = web.json_response(self.described(message, "accepted"), status=202)
+        described = self.described(message, "accepted")
+        if rejected is not None and rejected.name == "rejected":
+            described |= rejection(rejected.value, message.time)
+        answer = web.json_response(described, status=202)
         if key:
             self._kept[key] = Kept(hashlib.sha256(raw).digest(), 202, bytes(answer.body or b""))  # type: ignore[arg-type]
-        await self.take(message, plan)
+        if "last_error" not in described:
+            await self.take(message, plan)
         return await self.fail(request, plan, taken=True) or answer
 
     async def _get(self, request: web.Request) -> web.Response:
@@ -299,6 +308,11 @@ def problem(body: Any) -> tuple[str, str] | None:
     return None
 
 
+def is_final(answer: web.Response) -> bool:
+    """An answer that is kept for its key."""
+    return answer.reason != UNANSWERED and answer.status < 500 and answer.status != 429
+
+
 def replay(kept: Kept, digest: bytes) -> web.Response:
     """The answer to a key that has been used."""
     if kept.digest != digest:
@@ -307,6 +321,18 @@ def replay(kept: Kept, digest: bytes) -> web.Response:
         return error_response("RequestInProgress", "The first request with this key is under way")
     headers = {"Idempotency-Replay": "true"}
     return web.Response(status=kept.status, body=kept.body, content_type="application/json", headers=headers)
+
+
+def rejection(code: str, seconds: float) -> dict[str, Any]:
+    """What a message says that Bird has rejected while taking it, as by `rejected.recipient_opted_out`."""
+    error = {
+        "code": code or "content_rejected",
+        "description": "Refused before it was submitted",
+        "carrier_error_code": None,
+        "occurred_at": stamp(seconds),
+        "permanent": None,
+    }
+    return {"status": "rejected", "last_error": error}
 
 
 def cost(count: int) -> dict[str, Any]:
@@ -329,7 +355,7 @@ def error_response(name: str, text: str = "", *, status: int | None = None, para
         "code": code,
         "name": name,
         "message": text or name,
-        "doc_url": f"https://bird.com/docs/errors#{code}",
+        "doc_url": f"https://docs.bird.com/errors/{code}",
         "request_id": request_id,
     }
     if param:

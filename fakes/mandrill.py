@@ -30,9 +30,13 @@ ERRORS: dict[str, tuple[int, str]] = {
     "Unknown_Message": (11, "No message exists with this id"),
     "Unknown_Subaccount": (12, "No subaccount exists with this id"),
     "Unknown_Template": (5, "No such template"),
+    "Too_Many_Requests": (-4, "Too many requests"),
     "ServiceUnavailable": (-3, "The service is temporarily unavailable"),
 }
 """Name, code and words of the API's errors; all but Invalid_Key (401) come with HTTP 500."""
+
+
+BY_STATUS = {401: "Invalid_Key", 402: "PaymentRequired", 429: "Too_Many_Requests", 503: "ServiceUnavailable"}
 
 
 def sign(key: str, url: str, parameters: dict[str, str]) -> str:
@@ -51,7 +55,7 @@ class ApiError(Exception):
 
 
 class Mandrill(HttpFake):
-    """The fake; `key` is the API key, any when empty."""
+    """The fake; `key`: the API key, "" is any; `search_lag_s`: a message is found so much later than it is taken."""
 
     name = "mandrill"
     batch = 100
@@ -68,10 +72,13 @@ class Mandrill(HttpFake):
         "unsubscribed": "unsub",
     }
 
-    def __init__(self, *, key: str = "", webhook_key: str = "fake-webhook-key", **options: Any) -> None:
+    def __init__(
+        self, *, key: str = "", webhook_key: str = "fake-webhook-key", search_lag_s: float = 0.0, **options: Any
+    ) -> None:
         super().__init__(**options)
         self.key = key
         self.webhook_key = webhook_key
+        self.search_lag_s = search_lag_s
         self.subaccounts: dict[str, dict[str, Any]] = {}
         self._methods: dict[str, Method] = {
             "users/ping": self._ping,
@@ -96,7 +103,7 @@ class Mandrill(HttpFake):
 
     def status_error(self, status: int, value: str) -> web.Response:
         """A bare status, said in Mandrill's form."""
-        name = {401: "Invalid_Key", 402: "PaymentRequired", 503: "ServiceUnavailable"}.get(status, "GeneralError")
+        name = BY_STATUS.get(status, "GeneralError")
         return error_response(name, f"HTTP {status}", status)
 
     def named_error(self, name: str) -> web.Response:
@@ -173,7 +180,12 @@ class Mandrill(HttpFake):
         query, limit = str(body.get("query") or "*"), int(body.get("limit") or 100)
         plan = await self.receive(request, [])
         failed = await self.fail(request, plan, taken=False)
-        found = [described(message) for message in self.records.messages if matches(message, query)]
+        newest = self.records.clock() - self.search_lag_s
+        found = [
+            described(message)
+            for message in self.records.messages
+            if message.time <= newest and matches(message, query)
+        ]
         return failed or web.json_response(found[::-1][:limit])
 
     async def _add_subaccount(self, request: web.Request, body: dict[str, Any]) -> web.Response:

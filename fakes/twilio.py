@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any, ClassVar
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from aiohttp import BasicAuth, web
 
@@ -21,6 +21,7 @@ from fakes.webhooks import Occurrence, Post
 
 ERRORS: dict[int, tuple[int, str]] = {
     20003: (401, "Authenticate"),
+    20006: (403, "Access Denied"),
     20404: (404, "The requested resource was not found"),
     20429: (429, "Too Many Requests"),
     20500: (500, "Internal Server Error"),
@@ -39,7 +40,7 @@ ERRORS: dict[int, tuple[int, str]] = {
     21617: (400, "The concatenated message body exceeds the 1600 character limit"),
     30001: (429, "Queue overflow"),
 }
-BY_STATUS = {401: 20003, 404: 20404, 429: 20429, 500: 20500, 503: 20503}
+BY_STATUS = {401: 20003, 403: 20006, 404: 20404, 429: 20429, 500: 20500, 503: 20503}
 FAILURES = {"soft_bounced": 30003, "bounced": 30005, "refused": 30007}
 """ErrorCode of a callback: unreachable, unknown destination, filtered."""
 STATUSES = {
@@ -101,7 +102,7 @@ class Twilio(HttpFake):
 
     def status_error(self, status: int, value: str) -> web.Response:
         """A bare status, said in Twilio's form."""
-        return error_response(BY_STATUS.get(status, 20500 if status >= 500 else 20404), status=status)
+        return error_response(BY_STATUS.get(status, 20500 if status >= 500 else status), status=status)
 
     def named_error(self, name: str) -> web.Response:
         """An error by its code."""
@@ -126,7 +127,9 @@ class Twilio(HttpFake):
             code = 21211
         if failed is not None or code is not None:
             return failed or error_response(code or 20500)
-        message = Message("SM" + secrets.token_hex(16), to, sender, "", self.records.clock(), form)
+        # It echoes nothing but the address of its callbacks: what stands in its query is what a sender goes by.
+        metadata = dict(parse_qsl(urlsplit(form.get("StatusCallback", "")).query))
+        message = Message("SM" + secrets.token_hex(16), to, sender, "", self.records.clock(), form, metadata)
         await self.take(message, plan)
         failed = await self.fail(request, plan, taken=True)
         return failed or web.json_response(self.described(message, "queued"), status=201)

@@ -109,8 +109,9 @@ async def test_lost_answer_is_settled_by_the_same_key(fake: Bird) -> None:
 
 
 async def test_failed_call_is_made_anew_with_the_same_key(fake: Bird) -> None:
-    for number in ("+447700900114", "+447700900115"):
-        with pytest.raises(bird.APIStatusError):
+    for number in ("+447700900114", "+447700900115", NUMBER):
+        fake.faults.order(NUMBER, "reset", times=1)
+        with pytest.raises(bird.APIError):
             await send(fake, number, options={"idempotency_key": number})
         assert fake.records.counts["messages"] == 0
         assert (await send(fake, number, options={"idempotency_key": number})).status.value == "accepted"
@@ -135,6 +136,9 @@ async def test_abandoned_call_frees_its_key(fake: Bird, http: aiohttp.ClientSess
     for _ in range(2):
         with pytest.raises(TimeoutError):
             await http.post(PATH, json=body, headers=headers, timeout=aiohttp.ClientTimeout(total=0.2))
+        async with asyncio.timeout(5):
+            while fake.calls[-1].duration_ms == 0:
+                await asyncio.sleep(0.01)
     assert (len(fake.calls), fake.messages) == (2, [])
 
 
@@ -190,6 +194,17 @@ async def test_outcomes_come_as_the_events_of_the_provider(fake: Bird, receiver:
         await fake.settled()
         events = told(fake, receiver)
         assert [(event["type"], event["data"].get("error", {}).get("code")) for event in events] == kinds, number
+
+
+async def test_message_is_rejected_while_it_is_taken(fake: Bird) -> None:
+    fake.faults.order(NUMBER, "rejected.recipient_opted_out")
+    answer = await send(fake)
+    assert (answer.status.value, answer.last_error.code.value, fake.messages) == ("rejected", "recipient_opted_out", [])
+    fake.faults.clear()
+    fake.faults.order(NUMBER, "invalid")
+    with pytest.raises(bird.ValidationError) as error:
+        await send(fake)
+    assert (error.value.name, error.value.details[0].param) == ("SMSInvalidRecipient", "to")
 
 
 async def test_repeated_receipt_has_the_same_webhook_id(fake: Bird, receiver: Receiver) -> None:

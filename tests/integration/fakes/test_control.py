@@ -66,6 +66,15 @@ async def test_bad_order_is_refused(client: aiohttp.ClientSession, order: Any) -
     assert "error" in await response.json()
 
 
+async def test_slow_message_is_taken_though_the_caller_gave_up(client: aiohttp.ClientSession) -> None:
+    with pytest.raises(TimeoutError):
+        await client.post(SEND, json=message("fault+latency.300@example.com"), timeout=aiohttp.ClientTimeout(total=0.1))
+    assert (await (await client.get("/_fake/messages")).json())["total"] == 0
+    async with asyncio.timeout(5):
+        while (await (await client.get("/_fake/messages")).json())["total"] == 0:
+            await asyncio.sleep(0.01)
+
+
 async def test_event_is_made_to_happen(client: aiohttp.ClientSession) -> None:
     sent = await (await client.post(SEND, json=message("fault+silent@example.com"))).json()
     assert (await client.post("/_fake/events", json={"id": sent[0]["_id"], "event": "bounced"})).status == 202

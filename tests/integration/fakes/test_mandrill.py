@@ -104,10 +104,19 @@ async def test_subaccount_lives_from_add_to_delete(fake: Mandrill) -> None:
     assert await call(fake, "subaccounts", "list", {}) == []
 
 
+async def test_search_lags_behind_when_told(fake: Mandrill) -> None:
+    fake.search_lag_s = 60
+    [sent] = await call(fake, "messages", "send", message("a@example.com"))
+    assert await call(fake, "messages", "search", {"query": 'full_email:"a@example.com"'}) == []
+    fake.search_lag_s = 0
+    [found] = await call(fake, "messages", "search", {"query": 'full_email:"a@example.com"'})
+    assert found["_id"] == sent["_id"]
+
+
 @pytest.mark.parametrize(
     ("token", "status", "name"),
     [
-        ("429.7", 429, "GeneralError"),
+        ("429.7", 429, "Too_Many_Requests"),
         ("500", 500, "GeneralError"),
         ("503", 503, "ServiceUnavailable"),
         ("error.ValidationError", 500, "ValidationError"),

@@ -80,6 +80,7 @@ async def test_message_chooses_where_its_callbacks_go(fake: Twilio, receiver: Re
     await send(fake, "+447911123456", status_callback=receiver.url)
     await fake.settled()
     assert len(callbacks(fake, receiver)) == 2
+    assert fake.messages[0].metadata == {"from": "fake"}
 
 
 @pytest.mark.parametrize(
