@@ -20,7 +20,13 @@ from typing import Any, NamedTuple
 import aioboto3
 import aiohttp
 from aiobotocore.config import AioConfig
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    NoCredentialsError,
+    ReadTimeoutError,
+)
 
 from morpheus_kit import logs
 from morpheus_kit.blobs import addresses
@@ -32,6 +38,7 @@ log = logs.get_logger(__name__)
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 5.0
 REQUEST_SECONDS = 15.0
+LONGEST_REST_SECONDS = 16.0
 CONNECTIONS = 32
 PIECE_BYTES = 256 * 1024
 # Files that are kept to be asked for by ETag: all of a group's templates, and the attachment that each slice of it has.
@@ -93,12 +100,41 @@ class KeptFiles:
             self._bytes -= len(gone.blob.content)
 
 
+class Rest:
+    """Leaves a store that does not answer alone for a while: whoever waits for it holds up others meanwhile.
+
+    It begins with the second time-out in a row, and doubles with each further one up to LONGEST_REST_SECONDS.
+    """
+
+    def __init__(self) -> None:
+        self._timeouts = 0
+        self._until = 0.0
+
+    def check(self, now: float) -> None:
+        """Raises UnavailableError while it lasts; `now` in seconds of a clock that only goes forward."""
+        if now < self._until:
+            raise UnavailableError("The template store did not answer; it is asked again soon.")
+
+    def answered(self) -> None:
+        """The store said something."""
+        self._timeouts = 0
+
+    def timed_out(self, now: float) -> None:
+        """The store said nothing. Those that were asked at the same time count as one."""
+        if now < self._until:
+            return
+        self._timeouts += 1
+        if self._timeouts > 1:
+            self._until = now + min(2.0 ** (self._timeouts - 2), LONGEST_REST_SECONDS)
+
+
 class S3Store:
     """One client for all buckets; a part of its service, opened at the start or by the first read."""
 
     def __init__(self, settings: S3Settings) -> None:
         self._settings = settings
         self._kept = KeptFiles()
+        self._rest = Rest()
         self._opening = asyncio.Lock()
         self._stack = contextlib.AsyncExitStack()
         self._client: Any = None
@@ -170,17 +206,23 @@ class S3Store:
     @contextlib.asynccontextmanager
     async def _asking(self, what: str, absent: frozenset[str] = _ABSENT) -> AsyncIterator[None]:
         """Lets a ClientError pass that means "absent" or "not modified"; whatever else goes wrong is "not now"."""
+        clock = asyncio.get_running_loop().time
+        self._rest.check(clock())
         try:
             async with asyncio.timeout(REQUEST_SECONDS):
                 yield
+            self._rest.answered()
         except ClientError as exc:
+            self._rest.answered()
             if _status(exc) == 304 or _code(exc) in absent:
                 raise
             raise UnavailableError(f"{what} cannot be read now: the store says {_code(exc)}.") from exc
         except NoCredentialsError as exc:
             await self._reopen()
             raise UnavailableError(f"{what} cannot be read now: there are no credentials.") from exc
-        except (BotoCoreError, aiohttp.ClientError, OSError) as exc:  # TimeoutError is an OSError
+        except (BotoCoreError, aiohttp.ClientError, OSError) as exc:
+            if isinstance(exc, (TimeoutError, ConnectTimeoutError, ReadTimeoutError)):
+                self._rest.timed_out(clock())
             raise UnavailableError(f"{what} cannot be read now: {type(exc).__name__}.") from exc
 
     async def _open(self) -> Any:
@@ -196,7 +238,7 @@ class S3Store:
                 )
                 session = aioboto3.Session(region_name=os.environ.get("AWS_REGION") or None)
                 opened = session.client("s3", endpoint_url=self._settings.endpoint_url or None, config=config)
-                async with self._asking("the template store"), asyncio.timeout(REQUEST_SECONDS):
+                async with self._asking("the template store"):
                     self._client = await self._stack.enter_async_context(opened)
             return self._client
 

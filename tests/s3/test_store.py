@@ -215,3 +215,26 @@ async def test_nobody_listens_is_not_now(proxy: Proxy, versioned: Bucket) -> Non
     async with opened(proxy, versioned) as store:
         with pytest.raises(UnavailableError, match="EndpointConnectionError"):
             await store.read("t", LIMIT)
+
+
+async def test_store_that_hangs_is_left_alone_so_that_nobody_waits_for_it(
+    proxy: Proxy, versioned: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(s3, "LONGEST_REST_SECONDS", 0.5)
+    await versioned.put("t", "x")
+    async with opened(proxy, versioned) as store:
+        proxy.fault = "hang"
+        for _ in range(5):
+            with pytest.raises(UnavailableError):
+                await store.read("t", LIMIT)
+        assert len(proxy.seen) == 2
+        proxy.fault = ""
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    blob = await store.read("t", LIMIT)
+                    break
+                except UnavailableError:
+                    await asyncio.sleep(0.05)
+    assert blob.content == b"x"
