@@ -43,16 +43,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def environment(fake: HttpFake | Smtp) -> dict[str, str]:
     """The settings with which Morpheus sends through a fake."""
     if isinstance(fake, Mandrill):
-        return {
-            "MORPHEUS_MANDRILL_URL": fake.url,
-            "MORPHEUS_MANDRILL_KEY": fake.key or "any",
-            "MORPHEUS_MANDRILL_WEBHOOK_KEYS": fake.webhook_key,
-        }
+        return {"MORPHEUS_MANDRILL_URL": fake.url, "MORPHEUS_MANDRILL_KEY": fake.key or "any"}
     if isinstance(fake, Ses):
         return {
             "MORPHEUS_SES_ENDPOINT_URL": fake.url,
-            "MORPHEUS_SES_TOPIC_ARNS": fake.topic.arn,
-            "MORPHEUS_SNS_CERT_HOSTS": fake.url.removeprefix("http://"),
             "MORPHEUS_SES_CONFIGURATION_SET": "any",
             "AWS_REGION": "us-east-1",
             "AWS_ACCESS_KEY_ID": "any",
@@ -65,12 +59,19 @@ def environment(fake: HttpFake | Smtp) -> dict[str, str]:
             "MORPHEUS_TWILIO_AUTH_TOKEN": fake.auth_token,
         }
     if isinstance(fake, Bird):
-        return {
-            "MORPHEUS_BIRD_URL": fake.url,
-            "MORPHEUS_BIRD_KEY": fake.key or "any",
-            "MORPHEUS_BIRD_WEBHOOK_SECRET": fake.webhook_secret,
-        }
+        return {"MORPHEUS_BIRD_URL": fake.url, "MORPHEUS_BIRD_KEY": fake.key or "any"}
     return {"MORPHEUS_SMTP_URL": fake.url}
+
+
+def signing(fake: HttpFake | Smtp) -> dict[str, str]:
+    """What a receiver of webhooks has to know to check them."""
+    if isinstance(fake, Mandrill):
+        return {"key": fake.webhook_key}
+    if isinstance(fake, Ses):
+        return {"topic_arn": fake.topic.arn, "certificate": fake.url + fake.topic.certificate_path}
+    if isinstance(fake, Twilio):
+        return {"key": fake.auth_token}
+    return {"secret": fake.webhook_secret} if isinstance(fake, Bird) else {}
 
 
 def describe(fake: HttpFake | Smtp) -> dict[str, Any]:
@@ -81,6 +82,7 @@ def describe(fake: HttpFake | Smtp) -> dict[str, Any]:
         "api": f"{api}/_fake/",
         "webhooks": fake.webhook_url,
         "environment": environment(fake),
+        "signing": signing(fake),
     }
 
 
@@ -90,6 +92,8 @@ def table(fakes: list[HttpFake | Smtp]) -> str:
     lines += [f"{fake.name:<10}{fake.url:<40}{describe(fake)['api']}" for fake in fakes]
     lines += ["", "settings for Morpheus:"]
     lines += [f"  {name}={value}" for fake in fakes for name, value in environment(fake).items()]
+    lines += ["", "what signs the webhooks:"]
+    lines += [f"  {fake.name} {name}: {value}" for fake in fakes for name, value in signing(fake).items()]
     return "\n".join(lines)
 
 

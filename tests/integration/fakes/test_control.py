@@ -15,6 +15,7 @@ import pytest
 
 from fakes.mandrill import Mandrill
 from fakes.smtp import Smtp
+from morpheus_kit.config import KNOWN_NAMES
 
 SEND = "/api/1.0/messages/send.json"
 
@@ -102,6 +103,8 @@ async def test_command_starts_every_fake_and_ends_well() -> None:
         assert process.stdout is not None
         told = json.loads(process.stdout.readline())
         assert list(told) == ["mandrill", "ses", "twilio", "bird", "smtp"]
+        names = {name for fake in told.values() for name in fake["environment"]}
+        assert {name.removeprefix("MORPHEUS_") for name in names if name.startswith("MORPHEUS_")} <= KNOWN_NAMES
         assert told["bird"]["webhooks"] == "http://127.0.0.1:1/webhooks/bird"
         async with aiohttp.ClientSession() as client:
             for name, fake in told.items():
