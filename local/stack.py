@@ -24,6 +24,8 @@ SERVICES = ("renderer", "tracker", "intake", "dispatcher")
 FIRST_PORT = 8000
 # What makes an email provider a configured one.
 PROVIDER_SETTINGS = {"ses": "SES_CONFIGURATION_SET", "mandrill": "MANDRILL_KEY", "smtp": "SMTP_URL"}
+# The same of SMS.
+SMS_SETTINGS = ("TWILIO_ACCOUNT_SID", "BIRD_KEY")
 
 
 class PortTakenError(Exception):
@@ -60,13 +62,14 @@ def loopback_addresses(count: int) -> list[str]:
 
 
 def methods(given: Mapping[str, str]) -> str:
-    """`test` always, what has its setting, and the route `email` where one of those is for email."""
-    found = [
-        method
-        for method, name in PROVIDER_SETTINGS.items()
-        if given.get(f"MORPHEUS_{name}") or given.get(f"MORPHEUS_{name}_FILE")
-    ]
-    return ",".join(["test", *found, *(["email"] if found else [])])
+    """`test` always, what has its setting, and the routes `email` and `sms` where one of theirs has."""
+    found = [method for method, name in PROVIDER_SETTINGS.items() if is_given(name, given)]
+    text = any(is_given(name, given) for name in SMS_SETTINGS)
+    return ",".join(["test", *found, *(["email"] if found else []), *(["sms"] if text else [])])
+
+
+def is_given(name: str, given: Mapping[str, str]) -> bool:
+    return bool(given.get(f"MORPHEUS_{name}") or given.get(f"MORPHEUS_{name}_FILE"))
 
 
 def environment(home: Path, port: int, given: Mapping[str, str]) -> dict[str, str]:

@@ -23,17 +23,21 @@ from morpheus_kit.queue.scripts import Queue
 from morpheus_kit.rpc.server import RpcServer
 from services.dispatcher.accounts import make_paces
 from services.dispatcher.config import Config
+from services.dispatcher.cost import Costing
 from services.dispatcher.delivery import Delivery
 from services.dispatcher.groups import Groups
 from services.dispatcher.holdings import Holdings
 from services.dispatcher.jobs import Jobs
 from services.dispatcher.pauses import Wake
+from services.dispatcher.prices import read_prices
 from services.dispatcher.providers.base import Provider
+from services.dispatcher.providers.bird import BirdProvider
 from services.dispatcher.providers.mandrill import MandrillProvider
 from services.dispatcher.providers.ses import SesProvider
 from services.dispatcher.providers.smtp import SmtpProvider
 from services.dispatcher.providers.smtp_url import parse_smtp_url
 from services.dispatcher.providers.test import TestProvider
+from services.dispatcher.providers.twilio import TwilioProvider
 from services.dispatcher.receipts import ReceiptRunner
 from services.dispatcher.recovery import Recovery, UncertainStep
 from services.dispatcher.rendered import RenderStep
@@ -62,11 +66,12 @@ async def build(config: Config) -> Unit:
     receipts = ReceiptRunner(dict(enumerate(queues)), clock)
     routes = make_routes(config, make_paces(config, redis), receipts, clock)
     policies = Policies(config.uncertain_email, config.uncertain_sms)
+    costing = Costing(read_prices(config.prices_file), downgrade=config.sms_downgrade)
     renderer = Renderer(config.renderer_addr, config.render_timeout)
     groups = Groups()
     holdings = Holdings(config.lease)
     render = RenderStep(renderer)
-    handler = SliceHandler(groups, render, Delivery(clock, policies, due), holdings, clock)
+    handler = SliceHandler(groups, render, Delivery(clock, policies, costing, due), holdings, clock)
     uncertain = UncertainStep(groups, render, holdings, policies, clock)
     limits = LaneLimits(config.slice, config.lease / 3, config.outcomes_limit)
     lanes: list[Main] = [
@@ -107,10 +112,17 @@ def make_routes(config: Config, paces: Mapping[str, Pace], receipts: ReceiptRunn
         provider.name: Outlet(provider, clock, paces[provider.name]) for provider in make_email_providers(config, clock)
     }
     routes += [Route(name, outlet.provider, waits, clock, outlet=outlet) for name, outlet in outlets.items()]
-    missing = [name for name in config.email_route if name not in outlets]
+    texts = {provider.name: Outlet(provider, clock) for provider in make_sms_providers(config)}
+    routes += choices("email", in_order("EMAIL_ROUTE", config.email_route, outlets), waits, clock)
+    return routes + choices("sms", in_order("SMS_ROUTE", config.sms_route, texts), waits, clock)
+
+
+def in_order(setting: str, wanted: Sequence[str], outlets: Mapping[str, Outlet]) -> list[Outlet]:
+    """The outlets of a route; all of them where none is named."""
+    missing = [name for name in wanted if name not in outlets]
     if missing:
-        raise ConfigError(f"MORPHEUS_EMAIL_ROUTE: {missing[0]} is not configured")
-    return routes + choices("email", [outlets[name] for name in config.email_route or outlets], waits, clock)
+        raise ConfigError(f"MORPHEUS_{setting}: {missing[0]} is not configured")
+    return [outlets[name] for name in wanted or outlets]
 
 
 def make_email_providers(config: Config, clock: SystemClock) -> Iterator[Provider]:
@@ -137,6 +149,23 @@ def make_email_providers(config: Config, clock: SystemClock) -> Iterator[Provide
             return_path=config.smtp_return_path,
             connections=config.smtp_connections,
             timeout=config.provider_timeout,
+        )
+
+
+def make_sms_providers(config: Config) -> Iterator[Provider]:
+    """Those that are configured, in the order in which `sms` tries them."""
+    if config.twilio_account_sid:
+        yield TwilioProvider(
+            config.twilio_account_sid,
+            config.twilio_auth_token,
+            url=config.twilio_url,
+            public_url=config.public_url,
+            connections=config.twilio_connections,
+            timeout=config.provider_timeout,
+        )
+    if config.bird_key:
+        yield BirdProvider(
+            config.bird_key, url=config.bird_url, connections=config.bird_connections, timeout=config.provider_timeout
         )
 
 

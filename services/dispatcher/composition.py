@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 from morpheus_kit.reasons import TEXTS, ReasonCode
 from services.dispatcher import headers
+from services.dispatcher.cost import Costing
 from services.dispatcher.fields import FieldsComposer
 from services.dispatcher.groups import Group
 from services.dispatcher.mime import Attached, Composer, date_line
-from services.dispatcher.providers.base import Form
+from services.dispatcher.providers.base import Provider
 from services.dispatcher.results import Held
 
 
@@ -24,9 +25,9 @@ class Rejected(NamedTuple):
 
 
 def compose(
-    batch: Sequence[Held], group: Group, now: datetime, form: Form = "mime"
+    batch: Sequence[Held], group: Group, now: datetime, provider: Provider, costing: Costing
 ) -> tuple[list[Held], list[Rejected]]:
-    """Fills in payload and address of what was rendered; the rest is rejected. One `Date` for the batch."""
+    """Fills in payload, address and cost of what was rendered; the rest is rejected. One `Date` for the batch."""
     date = date_line(now)
     ready: list[Held] = []
     rejected: list[Rejected] = []
@@ -37,19 +38,33 @@ def compose(
         elif rendered.HasField("failure"):
             rejected.append(Rejected(held, rendered.failure.code, rendered.failure.text))
         elif "@" not in held.message.address:
-            held.address = held.message.address
-            held.payload = rendered.text.encode()
-            ready.append(held)
+            if _text(held, costing):
+                ready.append(held)
+            else:
+                rejected.append(Rejected(held, ReasonCode.RENDER_FAILED, "the text is empty"))
         elif group.composer is None or group.fields is None:
             rejected.append(Rejected(held, ReasonCode.RENDER_FAILED, group.why_not or TEXTS[ReasonCode.RENDER_FAILED]))
         else:
             try:
-                _email(held, group.fields if form == "fields" else group.composer, date)
+                _email(held, group.fields if provider.form == "fields" else group.composer, date)
             except headers.AddressError as exc:
                 rejected.append(Rejected(held, ReasonCode.ADDRESS_INVALID, str(exc)))
             else:
+                held.detail = costing.of_email(provider.name)
                 ready.append(held)
     return ready, rejected
+
+
+def _text(held: Held, costing: Costing) -> bool:
+    """Of a text message; the record keeps what goes out. False when there is nothing to send."""
+    rendered = held.rendered
+    assert rendered is not None  # noqa: S101  checked by the caller
+    rendered.text = costing.text(rendered.text)
+    held.address = held.message.address
+    held.payload = rendered.text.encode()
+    if held.payload:
+        held.detail = costing.of_sms(held.address, rendered.text)
+    return bool(held.payload)
 
 
 def _email(held: Held, composer: Composer | FieldsComposer, date: bytes) -> None:

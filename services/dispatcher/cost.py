@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from services.dispatcher import segments
@@ -50,6 +51,6 @@ def cost_detail(cost: Cost | None) -> Detail:
     return {} if cost is None else {"cost_micros": cost.micros, "cost_currency": cost.currency}
 
 
-def without_cost(detail: Detail) -> Detail:
+def without_cost(detail: Mapping[str, Any]) -> Detail:
     """Of an attempt that cost nothing."""
     return {key: value for key, value in detail.items() if not key.startswith("cost_")}

@@ -15,6 +15,7 @@ from morpheus_kit.queue.scripts import CommitItem, GateAnswer, GateItem, HandBac
 from morpheus_kit.reasons import ReasonCode
 from services.dispatcher import pacing, results
 from services.dispatcher.composition import Rejected, compose
+from services.dispatcher.cost import Costing
 from services.dispatcher.pauses import Wake, pause
 from services.dispatcher.providers.base import Outgoing
 from services.dispatcher.results import Held
@@ -30,10 +31,11 @@ _BOUND_SECONDS = 1.0
 class Delivery:
     """Sends rendered messages and records what became of them."""
 
-    def __init__(self, clock: Clock, policies: Policies, timer_wake: Wake) -> None:
+    def __init__(self, clock: Clock, policies: Policies, costing: Costing, timer_wake: Wake) -> None:
         """`timer_wake` is set when something was put off for a short while."""
         self._clock = clock
         self._policies = policies
+        self._costing = costing
         self._timer_wake = timer_wake
 
     async def deliver(self, ctx: Slice, batch: Sequence[Held], stopping: asyncio.Event) -> None:
@@ -51,7 +53,9 @@ class Delivery:
                 await self._deliver(replace(ctx, via=route), messages, stopping)
 
     async def _deliver(self, ctx: Slice, batch: Sequence[Held], stopping: asyncio.Event) -> None:
-        ready, rejected = await asyncio.to_thread(compose, batch, ctx.group, self._clock.now(), ctx.route.provider.form)
+        ready, rejected = await asyncio.to_thread(
+            compose, batch, ctx.group, self._clock.now(), ctx.route.provider, self._costing
+        )
         if rejected:
             await self._reject(ctx, rejected)
         while ready:

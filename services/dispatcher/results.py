@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Any
 
 from morpheus.renderer.v1 import renderer_pb2
 
 from morpheus_kit.queue.elements import Element, pack_element
 from morpheus_kit.queue.outcomes import pack_records
 from morpheus_kit.queue.schema import AttachmentInfo, Event, MessageRecord, QueuedMessage, pack
-from morpheus_kit.queue.scripts import CommitItem, RecoverItem
+from morpheus_kit.queue.scripts import CommitItem, RecoverItem, SendResult
 from morpheus_kit.reasons import TEXTS, ReasonCode
+from services.dispatcher.cost import without_cost
 from services.dispatcher.groups import Group
 from services.dispatcher.verdicts import Decision, Verdict
 
@@ -29,6 +31,8 @@ class Held:
     address: str = ""
     handed_over_ms: int = 0
     """When its provider was called: the time of what became of that, so that no receipt is told before it."""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    """Its size and cost, `services.dispatcher.cost`."""
 
 
 def commit_item(
@@ -50,6 +54,7 @@ def commit_item(
         provider,
         answer.external_id,
         due_ms,
+        event_detail(held.detail, answer.detail, decision.result),
     )
     if decision.result in {"sent", "failed"}:
         return CommitItem(held.entry_id, held.message.id, attempt, decision.result, pack(event))
@@ -72,6 +77,11 @@ def commit_item(
     return CommitItem(
         held.entry_id, held.message.id, attempt, decision.result, pack(event), due_ms or now_ms, "-", element
     )
+
+
+def event_detail(own: Mapping[str, Any], told: Mapping[str, Any], result: SendResult) -> dict[str, Any]:
+    """Size and cost of an attempt: what the provider tells of them is believed; nothing is paid for what it refused."""
+    return {**own, **told} if result in {"sent", "uncertain"} else without_cost(own)
 
 
 def rejection(held: Held, group: Group, code: str, text: str, now_ms: int) -> CommitItem:

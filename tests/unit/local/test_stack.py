@@ -54,6 +54,8 @@ def test_setting_given_as_a_file_gets_no_default_beside_it() -> None:
         ({"MORPHEUS_SMTP_URL": "smtp://mail:25"}, "test,smtp,email"),
         ({"MORPHEUS_SMTP_URL_FILE": "/run/smtp"}, "test,smtp,email"),
         ({"MORPHEUS_SMTP_URL": ""}, "test"),
+        ({"MORPHEUS_BIRD_KEY": "k"}, "test,sms"),
+        ({"MORPHEUS_TWILIO_ACCOUNT_SID": "AC1", "MORPHEUS_SMTP_URL": "smtp://mail:25"}, "test,smtp,email,sms"),
         ({"MORPHEUS_MANDRILL_KEY_FILE": "/run/key"}, "test,mandrill,email"),
         ({"MORPHEUS_SMTP_URL": "smtp://mail:25", "MORPHEUS_SES_CONFIGURATION_SET": "a"}, "test,ses,smtp,email"),
     ],
