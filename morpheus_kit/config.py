@@ -21,6 +21,7 @@ KNOWN_NAMES: frozenset[str] = frozenset(
     {
         "BIRD_CONNECTIONS",
         "BIRD_KEY",
+        "BIRD_RATE",
         "BIRD_URL",
         "DISPATCHER_ADDR",
         "EMAIL_ROUTE",
@@ -76,6 +77,7 @@ KNOWN_NAMES: frozenset[str] = frozenset(
         "TWILIO_ACCOUNT_SID",
         "TWILIO_AUTH_TOKEN",
         "TWILIO_CONNECTIONS",
+        "TWILIO_RATE",
         "TWILIO_URL",
         "UNCERTAIN_AFTER",
         "UNCERTAIN_EMAIL",

@@ -18,6 +18,8 @@ def make_paces(config: Config, redis: Redis) -> Mapping[str, Pace]:
     accounts = {
         "ses": (os.environ.get("AWS_REGION", "default"), config.ses_rate),
         "mandrill": (sha256(config.mandrill_key.encode()).hexdigest()[:8], config.mandrill_rate),
+        "twilio": (config.twilio_account_sid, config.twilio_rate),
+        "bird": (sha256(config.bird_key.encode()).hexdigest()[:8], config.bird_rate),
         "smtp": (urlsplit(config.smtp_url).hostname or "", config.smtp_rate),
     }
     return {name: Pace(redis, name, account, rate=rate) for name, (account, rate) in accounts.items()}

@@ -104,11 +104,21 @@ class Config(Settings):
     twilio_account_sid: str = Field("", description="Account of provider `twilio`; empty: the provider is not there.")
     twilio_auth_token: str = Field("", description="Its auth token.")
     twilio_connections: int = Field(20, ge=1, le=500, description="Calls to Twilio at the same time.")
+    twilio_rate: float = Field(
+        0.0,
+        ge=0,
+        description="Most messages a second to Twilio, over all dispatchers; 0: as fast as it takes them.",
+    )
     bird_url: str = Field(
         "", pattern=f"^$|{_HOST_ONLY}", description="Bird's API, scheme and host only; empty: that of the key's region."
     )
     bird_key: str = Field("", description="API key of provider `bird`; empty: the provider is not there.")
     bird_connections: int = Field(20, ge=1, le=500, description="Calls to Bird at the same time.")
+    bird_rate: float = Field(
+        0.0,
+        ge=0,
+        description="Most messages a second to Bird, over all dispatchers; 0: as fast as it takes them.",
+    )
     sms_downgrade: bool = Field(
         False, description="Make typeset quotes, dashes and spaces of an SMS plain where that alone makes it GSM-7."
     )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 from urllib.parse import parse_qs
 
 from morpheus_kit.ids import message_id
 from tests.integration.dispatcher.rig import Rig
 from tests.integration.providers.server import Script, serve
 
-TEXT = {"outer_template": "", "subject_template": "", "from_address": "ACME"}
+TEXT: dict[str, Any] = {"outer_template": "", "subject_template": "", "from_address": "ACME"}
 NUMBER = "+447700900123"
 TAKEN_BY_TWILIO = b'{"sid":"SM1","status":"queued","num_segments":"1","price":null,"price_unit":"USD"}'
 TAKEN_BY_BIRD = (
