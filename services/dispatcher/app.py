@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import grpc.aio
@@ -28,6 +28,7 @@ from services.dispatcher.delivery import Delivery
 from services.dispatcher.groups import Groups
 from services.dispatcher.holdings import Holdings
 from services.dispatcher.jobs import Jobs
+from services.dispatcher.lookups import CanLookUp, LookUps
 from services.dispatcher.pauses import Wake
 from services.dispatcher.prices import read_prices
 from services.dispatcher.providers.base import Provider
@@ -89,12 +90,14 @@ async def build(config: Config) -> Unit:
     def register(server: grpc.aio.Server) -> None:
         dispatcher_pb2_grpc.add_DispatcherServiceServicer_to_server(DispatcherService(queues, work), server)
 
+    look_ups = add_look_ups(routes, receipts, clock)
     parts: list[Part] = [
         Connection(redis, queues, routes, names),
         renderer,
         *[ProviderPart(provider) for provider in {id(route.provider): route.provider for route in routes}.values()],
         RpcServer(config.dispatcher_addr, register),
         Task("receipts", receipts.run),
+        *[Task("look_ups", each.run) for each in look_ups],
         Task("renewal", holdings.run),
         Task("timer", together([each.run for each in timers])),
         Task("jobs", together([each.run for each in jobs])),
@@ -108,13 +111,16 @@ def make_routes(config: Config, paces: Mapping[str, Pace], receipts: ReceiptRunn
     waits = Waits(config.retry_delays, config.uncertain_after)
     test = TestProvider(config.outbox, receipts, clock, config.test_time_scale)
     routes = [Route("test", test, waits.scaled(config.test_time_scale), clock)]
-    outlets = {
-        provider.name: Outlet(provider, clock, paces[provider.name]) for provider in make_email_providers(config, clock)
-    }
+    outlets = by_name(make_email_providers(config, clock), paces, clock)
     routes += [Route(name, outlet.provider, waits, clock, outlet=outlet) for name, outlet in outlets.items()]
-    texts = {provider.name: Outlet(provider, clock) for provider in make_sms_providers(config)}
+    texts = by_name(make_sms_providers(config), paces, clock)
     routes += choices("email", in_order("EMAIL_ROUTE", config.email_route, outlets), waits, clock)
     return routes + choices("sms", in_order("SMS_ROUTE", config.sms_route, texts), waits, clock)
+
+
+def by_name(providers: Iterable[Provider], paces: Mapping[str, Pace], clock: SystemClock) -> dict[str, Outlet]:
+    """An outlet for each, with the pace of its account."""
+    return {provider.name: Outlet(provider, clock, paces[provider.name]) for provider in providers}
 
 
 def in_order(setting: str, wanted: Sequence[str], outlets: Mapping[str, Outlet]) -> list[Outlet]:
@@ -167,6 +173,15 @@ def make_sms_providers(config: Config) -> Iterator[Provider]:
         yield BirdProvider(
             config.bird_key, url=config.bird_url, connections=config.bird_connections, timeout=config.provider_timeout
         )
+
+
+def add_look_ups(routes: Sequence[Route], receipts: ReceiptRunner, clock: SystemClock) -> list[LookUps]:
+    """One for each provider that can be asked for messages in doubt."""
+    outlets = {route.provider.name: route.outlet for route in routes}
+    for outlet in outlets.values():
+        if isinstance(outlet.provider, CanLookUp):
+            outlet.look_ups = LookUps(outlet.provider, receipts, clock)
+    return [outlet.look_ups for outlet in outlets.values() if outlet.look_ups]
 
 
 def together(mains: Sequence[Main]) -> Main:

@@ -121,6 +121,11 @@ class Delivery:
         await pacing.tell(ctx, verdicts, watched=watched)
         await self._pause_group(ctx, verdicts)
         await self._commit(ctx, self._items(ctx, going, verdicts), packed)
+        if ctx.route.outlet.look_ups:
+            doubtful = [
+                each for each, verdict in zip(outgoing, verdicts, strict=True) if verdict.answer is Answer.UNCLEAR
+            ]
+            ctx.route.outlet.look_ups.note(doubtful, ctx.route.waits.uncertain_after)
 
     async def _pause_group(self, ctx: Slice, verdicts: Sequence[Verdict]) -> None:
         """Where the provider lacks what the group asks for, with its words; before the messages wait again."""

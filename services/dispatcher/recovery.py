@@ -20,6 +20,7 @@ from services.dispatcher import results
 from services.dispatcher.groups import Groups
 from services.dispatcher.holdings import Holdings
 from services.dispatcher.pauses import pause
+from services.dispatcher.providers.base import Outgoing
 from services.dispatcher.rendered import RenderStep
 from services.dispatcher.results import Held
 from services.dispatcher.routes import Route
@@ -97,6 +98,17 @@ class UncertainStep:
         ]
         packed = await asyncio.to_thread(results.records, batch, ctx.group, reconstructed=True)
         await ctx.source.queue.recover(*ctx.source.stream, items, packed)
+        for held in batch:
+            route = ctx.source.route.to(providers[held.entry_id])
+            if route is not None and route.outlet.look_ups:
+                route.outlet.look_ups.note([_looked_for(ctx, held)], route.waits.uncertain_after)
+
+
+def _looked_for(ctx: Slice, held: Held) -> Outgoing:
+    """As much of the message as is needed to ask for it."""
+    message_id = held.message.id
+    reference, partition = ctx.group.reference(message_id), ctx.source.queue.keys.partition
+    return Outgoing(message_id, held.element.attempt, reference, partition, held.message.address, "", b"")
 
 
 class Recovery:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from morpheus_kit.clock import Clock
 from morpheus_kit.queue.pacing import Pace
+from services.dispatcher.lookups import LookUps
 from services.dispatcher.providers.base import Provider
 from services.dispatcher.verdicts import Waits
 
@@ -40,6 +41,7 @@ class Outlet:
         """`pace`: what its account may do, shared with other dispatchers; None: anything."""
         self.provider = provider
         self.pace = pace
+        self.look_ups: LookUps | None = None
         self.slots = Slots(provider.concurrency)
         self._clock = clock
         self._rests_until = 0.0

@@ -1,0 +1,33 @@
+"""The dispatcher against the fake of Mandrill, with faults."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from fakes.mandrill import Mandrill
+from tests.integration.dispatcher.rig import Rig
+
+
+async def test_a_message_whose_answer_was_lost_is_found_and_not_sent_again(rig: Rig) -> None:
+    async with Mandrill.serve(key="good") as fake:
+        async with rig.dispatcher(mandrill_url=fake.url, mandrill_key="good", uncertain_after="8"):
+            await rig.post(["fault+reset-taken@example.org", "fault+504-taken@example.org"], method="mandrill")
+            await rig.until(seconds=7)
+        assert len(fake.records.messages) == 2
+    for index in (0, 1):
+        types = await rig.types(index)
+        assert types[0] == "uncertain"
+        assert set(types[1:]) == {"sent"}
+
+
+async def test_a_group_with_faults_ends_with_each_message_taken_once(rig: Rig) -> None:
+    faults = ["", "+503x1", "+429x1", "+error.GeneralErrorx1", "+error.ValidationError", "+rejected.hard-bounce"]
+    addresses = [f"fault{faults[number % len(faults)]}+n{number}@example.org" for number in range(60)]
+    async with Mandrill.serve(key="good") as fake:
+        settings = {"mandrill_url": fake.url, "mandrill_key": "good", "retry_delays": "0.2,0.2,0.2"}
+        async with rig.dispatcher(**settings):
+            await rig.post(addresses, method="mandrill")
+            await rig.until()
+        taken = Counter(message.address for message in fake.records.messages if message.state != "rejected")
+    assert set(taken.values()) == {1}
+    assert len([address for address in taken if "Validation" not in address]) >= 40
