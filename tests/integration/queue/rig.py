@@ -140,7 +140,13 @@ class Rig:
                 c.element.attempt,
                 0,
                 "resend",
-                pack_element(*c.element[2:], attempt=c.element.attempt, tries=c.element.tries),
+                pack_element(
+                    c.element.message_id,
+                    c.element.blob,
+                    attempt=c.element.attempt,
+                    tries=c.element.tries,
+                    provider=c.element.provider,
+                ),
                 packed_event(c.element.message_id, "uncertain", c.element.attempt),
             )
             for c in claimed
