@@ -60,22 +60,24 @@ def parse_number(text: str, country: str = DEFAULT_COUNTRY) -> Number:
     except NumberParseException as exc:
         raise NumberError(_PARSE_REASONS.get(exc.error_type, "it is not a telephone number")) from exc
     e164 = phonenumbers.format_number(found, PhoneNumberFormat.E164)
-    if not phonenumbers.is_valid_number(found) and not _FICTIONAL.fullmatch(e164):
+    region = phonenumbers.region_code_for_number(found)
+    is_valid = region is not None and phonenumbers.is_valid_number_for_region(found, region)
+    if not is_valid and not _FICTIONAL.fullmatch(e164):
         length = phonenumbers.is_possible_number_with_reason(found)
         raise NumberError(_LENGTH_REASONS.get(length, "no country has given out such numbers"))
-    return Number(e164, _country(found))
+    return Number(e164, _country(found, region))
 
 
 def country_of(e164: str) -> str:
     """The country of a number that was judged before; empty where it belongs to none."""
     try:
-        return _country(phonenumbers.parse(e164, None))
+        found = phonenumbers.parse(e164, None)
     except NumberParseException:
         return ""
+    return _country(found, phonenumbers.region_code_for_number(found))
 
 
-def _country(found: PhoneNumber) -> str:
-    """Where it belongs; of a number that no country has given out, the main one of its code."""
-    region = phonenumbers.region_code_for_number(found)
+def _country(found: PhoneNumber, region: str | None) -> str:
+    """Of a number that no country has given out, the main one of its code."""
     region = region or phonenumbers.region_code_for_country_code(found.country_code or 0)
     return "" if region in {_UNKNOWN, _NOT_GEOGRAPHIC} else str(region)
