@@ -44,7 +44,10 @@ class Post(TypedDict):
     inner_template: Annotated[str, Meta(description="Path of the message definition in the template store.")]
     outer_template: NotRequired[Annotated[str | None, Meta(description="Path of the email style; required for email.")]]
     subject_template: NotRequired[Annotated[str | None, Meta(description="Jinja2 source; required for email.")]]
-    from_address: Annotated[str, Meta(description="`a@b` or `Name <a@b>`.")]
+    from_address: Annotated[
+        str,
+        Meta(description="`a@b` or `Name <a@b>`; for SMS a sender id (at most 11 characters) or a number."),
+    ]
     recipients: Annotated[list[Recipient], Meta(description="One or more; one is at most 8 MiB.")]
     context: NotRequired[Annotated[dict[str, Any], Meta(description="Shared by all messages.")]]
     reply_to: NotRequired[str | None]

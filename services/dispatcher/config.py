@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from morpheus_kit.config import Settings, split_list
 from services.dispatcher.prices import read_prices
@@ -141,6 +141,12 @@ class Config(Settings):
     smtp_rate: float = Field(
         0, ge=0, description="Messages a second to the relay, over all dispatchers; 0: no limit of ours."
     )
+
+    @model_validator(mode="after")
+    def _twilio_has_both(self) -> Self:
+        if bool(self.twilio_account_sid) != bool(self.twilio_auth_token):
+            raise ValueError("MORPHEUS_TWILIO_ACCOUNT_SID and MORPHEUS_TWILIO_AUTH_TOKEN go together")
+        return self
 
     @field_validator("prices_file")
     @classmethod

@@ -33,6 +33,10 @@ def test_lists_have_commas() -> None:
         ("SLICE", "501"),
         ("TEST_TIME_SCALE", "0"),
         ("SMTP_URL", "http://relay"),
+        ("SMS_ROUTE", "pigeon"),
+        ("TWILIO_URL", "https://api.twilio.com/2010"),
+        ("PRICES_FILE", "/nowhere/prices.toml"),
+        ("TWILIO_ACCOUNT_SID", "AC1"),
     ],
 )
 def test_what_cannot_be_used_is_named(name: str, value: str) -> None:
