@@ -97,6 +97,7 @@ class Delivery:
             return
         going = [held for held, answer in zip(starting, answers, strict=True) if answer == "go"]
         if not going:
+            await pacing.tell(ctx, [], watched=watched)
             return
         if len(going) < len(starting):
             packed = await asyncio.to_thread(results.records, going, ctx.group)

@@ -35,6 +35,9 @@ elseif failed > 0 then
     open(math.min(FIRST_REST * 2 ^ number('opens'), LONGEST_REST), words)
     set('opens', math.min(number('opens') + 1, 10))
   end
+elseif wanted == 0 and rest == 0 and state.probe == asker then
+  -- The one that was to try was not sent, or told to wait: another may try.
+  set('probe', '')
 end
 if throttled > 0 then set('until', math.max(number('until'), now + throttled)) end
 if rest > 0 then open(rest, words) end

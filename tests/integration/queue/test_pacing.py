@@ -113,3 +113,13 @@ async def test_a_pause_lasts_until_it_is_lifted(redis: Redis, pace: Pace) -> Non
     assert await redis.ttl(pace.key) == -1
     await pace.resume()
     assert (await pace.ask("a", 1)).given == 1
+
+
+@pytest.mark.parametrize("told", [Told(), Told(throttled_ms=20)])
+async def test_a_probe_that_was_not_sent_or_has_to_wait_leaves_the_try_to_another(pace: Pace, told: Told) -> None:
+    await pace.tell("a", Told(rest_ms=20))
+    await asyncio.sleep(0.03)
+    assert (await pace.ask("b", 5)).given == 1
+    await pace.tell("b", told)
+    await asyncio.sleep(0.03)
+    assert (await pace.ask("c", 5)).given == 1
