@@ -92,7 +92,7 @@ def _of_message(found: dict[str, Any]) -> Verdict:
     if not isinstance(identifier, str) or not isinstance(status, str):
         return Verdict(Answer.UNCLEAR, "bird: an answer that cannot be understood")
     if status in ENDED:
-        error = found.get("error")
+        error = found.get("last_error")
         error = error if isinstance(error, dict) else {}
         code = str(error.get("code") or "unknown")
         text = f"bird: {status}, {code}: {error.get('description') or ''}"

@@ -12,6 +12,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+import fakes.bird
+from morpheus_kit.reasons import ReasonCode
 from services.dispatcher.providers.base import Outgoing, Provider
 from services.dispatcher.providers.bird import BirdProvider
 from services.dispatcher.verdicts import Answer
@@ -147,3 +149,15 @@ async def test_a_refusal_of_the_message_itself_stays() -> None:
         (verdict,) = await provider.send([outgoing(0, attempt=2)])
     assert verdict.answer is Answer.REFUSED
     assert server.keys == ["id0"]
+
+
+async def test_a_rejection_as_the_fake_words_it_is_known_by_its_code() -> None:
+    async with fakes.bird.serve() as fake:
+        fake.faults.order("*", "rejected.recipient_opted_out")
+        provider = BirdProvider("bk_us1_x", url=fake.url, connections=1, timeout=5)
+        await provider.start()
+        try:
+            (verdict,) = await provider.send([outgoing(1)])
+        finally:
+            await provider.stop()
+    assert (verdict.answer, verdict.reason) == (Answer.REFUSED, ReasonCode.UNSUBSCRIBED)

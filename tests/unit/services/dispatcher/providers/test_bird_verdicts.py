@@ -57,9 +57,9 @@ def test_the_fields_at_fault_are_told() -> None:
     [
         ({"status": "accepted"}, Answer.ACCEPTED),
         ({"status": "sent"}, Answer.ACCEPTED),
-        ({"status": "rejected", "error": {"code": "recipient_opted_out"}}, Answer.REFUSED),
-        ({"status": "rejected", "error": {"code": "insufficient_balance"}}, Answer.PAUSED),
-        ({"status": "rejected", "error": {"code": "sender_unregistered"}}, Answer.CONFIGURATION),
+        ({"status": "rejected", "last_error": {"code": "recipient_opted_out"}}, Answer.REFUSED),
+        ({"status": "rejected", "last_error": {"code": "insufficient_balance"}}, Answer.PAUSED),
+        ({"status": "rejected", "last_error": {"code": "sender_unregistered"}}, Answer.CONFIGURATION),
         ({"status": "failed"}, Answer.REFUSED),
         ({}, Answer.UNCLEAR),
     ],
@@ -82,7 +82,7 @@ def test_size_and_cost_where_it_names_them() -> None:
 
 
 def test_reasons_that_are_known_better() -> None:
-    body = json.dumps({"id": "sms_1", "status": "rejected", "error": {"code": "recipient_opted_out"}}).encode()
+    body = json.dumps({"id": "sms_1", "status": "rejected", "last_error": {"code": "recipient_opted_out"}}).encode()
     assert verdict_of(202, body).reason is ReasonCode.UNSUBSCRIBED
     assert verdict_of(422, b'{"error":{"name":"SMSInvalidRecipient"}}').reason is ReasonCode.ADDRESS_INVALID
 
