@@ -37,7 +37,7 @@ test: $(STAMP) ## all tests that need only pip and WeasyPrint's system libraries
 	@scripts/setup.sh
 	@scripts/lanes.sh test
 
-test-all: $(STAMP) ## the same and what needs real servers: S3 and SMTP, built with Go (a missing one fails where CI=true)
+test-all: $(STAMP) ## the same, short chaos, and what needs real servers: S3 and SMTP, built with Go (a missing one fails where CI=true)
 	@scripts/setup.sh
 	@scripts/lanes.sh test-all
 

@@ -6,7 +6,8 @@ cd "$(dirname "$0")/.."
 target=${1:-test}
 base=(unit contract integration e2e)
 with_servers=(s3 smtp)
-others=(elasticsearch browser chaos kubernetes)
+long=(chaos)
+others=(elasticsearch browser kubernetes)
 declare -A server=([s3]=versitygw [smtp]=mailpit) said=()
 status=0
 
@@ -41,12 +42,13 @@ run_with_servers() { # lanes...: those whose servers are there
 run "${base[@]}"
 if [ "$target" = test-all ]; then
     run_with_servers "${with_servers[@]}"
+    run "${long[@]}"
 else
-    others=("${with_servers[@]}" "${others[@]}")
+    others=("${with_servers[@]}" "${long[@]}" "${others[@]}")
 fi
 
 echo
-for lane in "${base[@]}" "${with_servers[@]}"; do
+for lane in "${base[@]}" "${with_servers[@]}" "${long[@]}"; do
     [ -z "${said[$lane]:-}" ] || echo "$lane: ${said[$lane]}"
 done
 for lane in "${others[@]}"; do

@@ -7,24 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
 
 import aiohttp
 
+from benchmarks.provider_fakes import call, running_fakes, taken
 from benchmarks.stack import Stack
 
 MESSAGES = 3_000
 LATENCIES_MS = (0, 50)
 CONNECTIONS = 50
-_PAGE = 1_000
 
 
 def measure(messages: int = MESSAGES) -> dict[str, Any]:
@@ -33,15 +28,16 @@ def measure(messages: int = MESSAGES) -> dict[str, Any]:
 
 
 def _at(latency_ms: int, messages: int) -> dict[str, Any]:
-    with _fake() as fake, tempfile.TemporaryDirectory(prefix="morpheus-bench-") as folder:
+    with running_fakes("mandrill") as fakes, tempfile.TemporaryDirectory(prefix="morpheus-bench-") as folder:
+        fake = fakes["mandrill"]
         environment = {**fake["environment"], "MORPHEUS_MANDRILL_CONNECTIONS": str(CONNECTIONS)}
         with Stack(Path(folder), environment) as stack:
             _send(stack, "warm-up", 300)
-            _call(fake["api"], method="DELETE")
+            call(fake["api"], method="DELETE")
             if latency_ms:
-                _call(fake["api"] + "faults", {"match": "*", "fault": f"latency.{latency_ms}"})
+                call(fake["api"] + "faults", {"match": "*", "fault": f"latency.{latency_ms}"})
             reading = _send(stack, "group", messages)
-        bodies = _bodies(fake["api"], messages)
+        bodies = [json.dumps({"key": "any", "message": item["content"]}).encode() for item in taken(fake)]
         bare = asyncio.run(_bare(fake["url"] + "/api/1.0/messages/send.json", bodies))
     dispatcher = reading["dispatcher_cpu_ms_per_message"]
     return {
@@ -86,34 +82,3 @@ async def _bare(url: str, bodies: list[bytes]) -> dict[str, Any]:
         "messages_per_second": round(len(bodies) / seconds, 1),
         "cpu_ms_per_message": round(cpu / len(bodies) * 1000, 4),
     }
-
-
-def _bodies(api: str, messages: int) -> list[bytes]:
-    bodies: list[bytes] = []
-    while len(bodies) < messages:
-        page = _call(f"{api}messages?limit={_PAGE}&offset={len(bodies)}")["items"]
-        if not page:
-            msg = f"the fake got {len(bodies)} of {messages} messages"
-            raise RuntimeError(msg)
-        bodies += [json.dumps({"key": "any", "message": item["content"]}).encode() for item in page]
-    return bodies
-
-
-@contextmanager
-def _fake() -> Iterator[dict[str, Any]]:
-    command = [sys.executable, "-m", "fakes", "--only", "mandrill", "--port-base", "0", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None  # noqa: S101  it is a pipe
-            found: dict[str, Any] = json.loads(process.stdout.readline())["mandrill"]
-            yield found
-        finally:
-            process.terminate()
-
-
-def _call(url: str, body: dict[str, Any] | None = None, method: str | None = None) -> dict[str, Any]:
-    data = None if body is None else json.dumps(body).encode()
-    headers = {"content-type": "application/json"}
-    with urlopen(Request(url, data, headers, method=method), timeout=60) as reply:  # noqa: S310  our own fake
-        answer: dict[str, Any] = json.loads(reply.read() or b"{}")
-    return answer

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
-from urllib.request import urlopen
 
 import msgpack
 import pytest
 
 from benchmarks import sample
+from benchmarks.provider_fakes import running_fakes, taken
 from benchmarks.stack import Stack
 
 
 @pytest.fixture
 def fakes() -> Iterator[dict[str, Any]]:
     """What the command printed, while it runs."""
-    command = [sys.executable, "-m", "fakes", "--json", "--port-base", "0", "--only", "mandrill,ses,smtp"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        yield json.loads(process.stdout.readline())
-        process.terminate()
+    with running_fakes("mandrill", "ses", "smtp") as found:
+        yield found
 
 
 @pytest.fixture
@@ -33,13 +26,6 @@ def stack(tmp_path: Path, fakes: dict[str, Any]) -> Iterator[Stack]:
     environment = {name: value for fake in fakes.values() for name, value in fake["environment"].items()}
     with Stack(tmp_path, environment | {"MORPHEUS_RETRY_DELAYS": "0.1,0.1"}) as running:
         yield running
-
-
-def taken(fake: dict[str, Any], **query: str) -> list[dict[str, Any]]:
-    """What a fake says that it has taken."""
-    with urlopen(f"{fake['api']}messages?{urlencode(query)}", timeout=10) as answer:
-        items: list[dict[str, Any]] = json.load(answer)["items"]
-    return items
 
 
 @pytest.mark.timeout(180)

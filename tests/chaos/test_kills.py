@@ -1,0 +1,95 @@
+"""Random kills over all five services while a group flows into a provider that fails: the books still balance."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import psutil
+import pytest
+
+from benchmarks import sample
+from benchmarks.provider_fakes import running_fakes, taken
+from benchmarks.stack import Stack
+from morpheus_kit import ids
+
+MESSAGES = 4_000
+KILLS = 20
+SERVICES = ("gateway", "intake", "renderer", "dispatcher", "tracker")
+FAULTS = ("503x1", "429.1x1", "502-taken", "reset-takenx1", "rejected.hard-bounce")
+"""One recipient in twenty has one of these."""
+
+SETTINGS = {
+    "MORPHEUS_LEASE": "3",
+    "MORPHEUS_RETRY_DELAYS": ",".join(["1"] * 30),
+    "MORPHEUS_UNCERTAIN_AFTER": "4",
+    "MORPHEUS_MANDRILL_RATE": "150",
+}
+
+
+def _recipient(index: int) -> dict[str, Any]:
+    recipient = sample.recipient(index)
+    if index % 20 == 0:
+        recipient["address"] = f"fault+{FAULTS[index // 20 % len(FAULTS)]}+n{index}@example.com"
+    return recipient
+
+
+def _kill_one(stack: Stack, chance: random.Random) -> str | None:
+    victim = chance.choice(SERVICES)
+    for process in stack.processes().get(victim, [])[:1]:
+        process.kill()
+        return victim
+    return None
+
+
+@pytest.mark.timeout(300)
+def test_books_balance_after_twenty_kills(tmp_path: Path) -> None:
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    chance = random.Random(seed)
+    with running_fakes("mandrill") as fakes, Stack(tmp_path, fakes["mandrill"]["environment"] | SETTINGS) as stack:
+        fake = fakes["mandrill"]
+        post = {**sample.group("chaos", 0, "mandrill"), "recipients": [_recipient(n) for n in range(MESSAGES)]}
+        status, reply, _ = stack.post(msgpack.packb(post))
+        assert (status, reply["accepted"]) == (202, MESSAGES)
+        killed: Counter[str] = Counter()
+        while killed.total() < KILLS:
+            time.sleep(chance.uniform(0.3, 1.5))
+            try:
+                if victim := _kill_one(stack, chance):
+                    killed[victim] += 1
+            except psutil.Error:
+                continue  # it died before we came
+        print("killed", dict(killed))
+
+        group = _wait_finished(stack)
+
+        assert group["progress"] == {"waiting": 0, "sending": 0, "uncertain": 0, "ended": MESSAGES}
+        assert sum(group["counts"].values()) == MESSAGES
+        assert group["counts"]["queued"] == 0
+        calls = Counter(item["metadata"]["reference"][-36:] for item in taken(fake))
+        expected = {ids.message_id(sample.COMPANY, "chaos", 0, index) for index in range(MESSAGES)}
+        assert set(calls) <= expected
+        assert group["counts"]["sent"] <= len(calls)
+        twice = [each for each, count in calls.items() if count > 1]
+        print("taken", len(calls), "twice", len(twice), "counts", {k: v for k, v in group["counts"].items() if v})
+        for message_id in twice:
+            events = {event["type"] for event in stack.message(message_id)["events"]}
+            assert "uncertain" in events, f"{message_id} was taken twice"
+        for item in stack.get("/v1/messages", group_id="chaos", state="sent", page_size="200")["items"]:
+            assert calls[item["id"]] >= 1, f"{item['id']} is said to be sent and was not"
+
+
+def _wait_finished(stack: Stack) -> dict[str, Any]:
+    """The gateway may be the one that was killed: asks until it answers."""
+    deadline = time.monotonic() + 180
+    while True:
+        try:
+            return stack.wait_finished("chaos", 150)
+        except (OSError, RuntimeError):
+            assert time.monotonic() < deadline, "the stack does not come back"
+            time.sleep(0.2)
