@@ -18,7 +18,8 @@ run() { # lanes...: in one pytest
         [ -n "$(find "tests/$lane" -name 'test_*.py' -print -quit 2>/dev/null)" ] && lanes+=("$lane")
     done
     [ ${#lanes[@]} -gt 0 ] || return 0
-    if .venv/bin/python -m pytest "${lanes[@]/#/tests/}"; then
+    # Two files at a time: most of a test is waiting for processes to start.
+    if .venv/bin/python -m pytest -n 2 --dist loadfile "${lanes[@]/#/tests/}"; then
         for lane in "${lanes[@]}"; do said[$lane]=ran; done
     else
         status=1
