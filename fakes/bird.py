@@ -154,7 +154,7 @@ class Bird(HttpFake):
             # service has taken is kept, also when the caller never heard of it.
             if key and self._kept.get(key) is not None and self._kept[key].body is None:
                 if isinstance(answer, web.Response) and is_final(answer):
-                    self._kept[key] = Kept(digest, answer.status, bytes(answer.body or b""))  # type: ignore[arg-type]
+                    self._kept[key] = Kept(digest, answer.status, bytes(answer.body or b""))  # type: ignore[arg-type]  # bytes here
                 else:
                     del self._kept[key]
         return answer
@@ -182,7 +182,7 @@ class Bird(HttpFake):
             described |= rejection(rejected.value, message.time)
         answer = web.json_response(described, status=202)
         if key:
-            self._kept[key] = Kept(hashlib.sha256(raw).digest(), 202, bytes(answer.body or b""))  # type: ignore[arg-type]
+            self._kept[key] = Kept(hashlib.sha256(raw).digest(), 202, bytes(answer.body or b""))  # type: ignore[arg-type]  # bytes here
         if "last_error" not in described:
             await self.take(message, plan)
         return await self.fail(request, plan, taken=True) or answer

@@ -143,7 +143,7 @@ class Smtp:
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 OK"
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 -- the hook's name is given
         """The body has come; what is answered now is the final word."""
         addresses = list(envelope.rcpt_tos)
         plans = [session.__dict__["plans"][address] for address in addresses]
@@ -155,7 +155,7 @@ class Smtp:
             return self._call(session, addresses, "250 2.0.0 OK queued as " + secrets.token_hex(6))
         if fault.name == "hang":
             self._call(session, addresses, "", fault)
-            await asyncio.sleep(3600)
+            await asyncio.sleep(3600)  # never answers: longer than any client waits
         if fault.name == "reset":
             cut(server)
             return self._call(session, addresses, "", fault) or "421 4.3.2 gone"

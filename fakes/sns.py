@@ -82,7 +82,7 @@ class Topic:
     def _sign(self, envelope: dict[str, str], base_url: str) -> dict[str, str]:
         text = "".join(f"{name}\n{envelope[name]}\n" for name in SIGNED[envelope["Type"]] if name in envelope)
         # Version 1 of the service's signatures is SHA-1; a stand-in has to follow.
-        digest = hashes.SHA1() if self.version == 1 else hashes.SHA256()  # noqa: S303
+        digest = hashes.SHA1() if self.version == 1 else hashes.SHA256()  # noqa: S303  SNS signs so in version 1
         signature = self._key.sign(text.encode(), padding.PKCS1v15(), digest)
         return envelope | {
             "SignatureVersion": str(self.version),

@@ -99,7 +99,7 @@ def call(url: str, headers: Mapping[str, str], body: bytes | None = None) -> dic
     """One HTTP exchange; the reply's JSON. OSError with the server's words when it refuses."""
     request = Request(url, data=body, headers=dict(headers))  # noqa: S310 the URL is our own loopback address
     try:
-        with urlopen(request, timeout=30.0) as reply:  # noqa: S310
+        with urlopen(request, timeout=30.0) as reply:  # noqa: S310  our own address
             found: dict[str, Any] = json.load(reply)
     except HTTPError as exc:
         raise OSError(f"{exc.code} {exc.read().decode(errors='replace')}") from exc

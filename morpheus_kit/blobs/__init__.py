@@ -37,7 +37,7 @@ def open_store(url: str, *, buckets: Sequence[str] = (), endpoint_url: str = "")
     if not known:
         return FolderStore.from_url(url)
     # Half a second and 30 MB that only S3 needs.
-    from morpheus_kit.blobs.s3 import S3Settings, S3Store  # noqa: PLC0415
+    from morpheus_kit.blobs.s3 import S3Settings, S3Store  # noqa: PLC0415  botocore is slow to import
 
     if url.startswith(addresses.SCHEME):
         return S3Store(S3Settings(*addresses.split_url(url), known, endpoint_url))

@@ -17,7 +17,7 @@ from morpheus_kit.config import ConfigError
 from morpheus_kit.errors import UnavailableError
 from morpheus_kit.ids import consumer_name
 from morpheus_kit.lifecycle import Part, Task, Unit
-from morpheus_kit.queue.connection import connect
+from morpheus_kit.queue.opened import open_queues
 from morpheus_kit.queue.pacing import Pace
 from morpheus_kit.queue.scripts import Queue
 from morpheus_kit.rpc.server import RpcServer
@@ -55,11 +55,7 @@ Main = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 
 async def build(config: Config) -> Unit:
     """The whole service. ConfigError when the queue could lose messages."""
-    redis, durability = await connect(config.redis_url, partitions=config.partitions, replicas=config.redis_replicas)
-    queues = [
-        Queue(redis, number, replicas=config.redis_replicas, aof_always=durability.aof_always)
-        for number in range(config.partitions)
-    ]
+    redis, queues = await open_queues(config.redis_url, partitions=config.partitions, replicas=config.redis_replicas)
     clock = SystemClock()
     names = Names()
     consumer = names.new()

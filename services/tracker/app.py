@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from morpheus.tracker.v1.tracker_pb2_grpc import add_TrackerServiceServicer_to_server
-from redis.asyncio import Redis
 
 from morpheus_kit import ids
 from morpheus_kit.clock import SystemClock
 from morpheus_kit.lifecycle import Task, Unit
-from morpheus_kit.queue.connection import connect
-from morpheus_kit.queue.scripts import Queue
+from morpheus_kit.queue.opened import Connection, open_queues
 from morpheus_kit.rpc.server import RpcServer
 from services.tracker.config import Config, records_path
 from services.tracker.consumer import Consumer
@@ -21,35 +19,13 @@ from services.tracker.store.base import EVERYONE
 from services.tracker.store.sqlite import SqliteStore
 
 
-class Connection:
-    """The part that closes Redis, after everything that uses it."""
-
-    def __init__(self, redis: Redis) -> None:
-        self._redis = redis
-
-    async def start(self) -> None:
-        """It is open already."""
-
-    async def stop(self) -> None:
-        """Closes it."""
-        await self._redis.aclose()
-
-
 async def build(config: Config) -> Unit:
     """The service; ConfigError when Redis may lose messages or the records are in use."""
-    redis, durability = await connect(config.redis_url, partitions=config.partitions, replicas=config.redis_replicas)
+    redis, queues = await open_queues(config.redis_url, partitions=config.partitions, replicas=config.redis_replicas)
     clock = SystemClock()
     store = SqliteStore(records_path(config.records_url), clock)
     name = ids.consumer_name()
-    consumers = [
-        Consumer(
-            Queue(redis, partition, replicas=config.redis_replicas, aof_always=durability.aof_always),
-            store,
-            clock,
-            name,
-        )
-        for partition in range(config.partitions)
-    ]
+    consumers = [Consumer(queue, store, clock, name) for queue in queues]
 
     def recorded_ms(company: str) -> int:
         if company == EVERYONE:

@@ -15,7 +15,7 @@ import msgspec
 
 from services.dispatcher.providers.base import Form, Outgoing
 from services.dispatcher.providers.bird_verdicts import verdict_of
-from services.dispatcher.providers.http_call import HttpCalls
+from services.dispatcher.providers.http_call import HttpProvider
 from services.dispatcher.verdicts import Answer, Verdict
 
 _REGION = re.compile(r"b[km]_([a-z]{2}[0-9]+)_.+")
@@ -34,7 +34,7 @@ def default_url(key: str) -> str:
     return f"https://{found[1]}.platform.bird.com" if found else _DEFAULT_URL
 
 
-class BirdProvider:
+class BirdProvider(HttpProvider):
     """One workspace."""
 
     name = "bird"
@@ -50,7 +50,7 @@ class BirdProvider:
         repeat_after: Sequence[float] = _REPEAT_AFTER_SECONDS,
     ) -> None:
         """`url`: host only, else that of the key's region; `timeout`, `repeat_after`: seconds."""
-        self.concurrency = connections
+        super().__init__(connections=connections, timeout=timeout)
         self._url = (url or default_url(key)).rstrip("/") + "/v1/sms/messages"
         self._headers = {
             "Authorization": f"Bearer {key}",
@@ -59,19 +59,6 @@ class BirdProvider:
             "User-Agent": "Morpheus",
         }
         self._repeat_after = repeat_after
-        self._calls = HttpCalls(connections=connections, timeout=timeout)
-
-    async def start(self) -> None:
-        """Opens no connection yet."""
-        await self._calls.start()
-
-    async def stop(self) -> None:
-        """Closes all connections."""
-        await self._calls.stop()
-
-    async def send(self, batch: Sequence[Outgoing]) -> list[Verdict]:
-        """All at the same time."""
-        return list(await asyncio.gather(*[self._send(message) for message in batch]))
 
     async def _send(self, message: Outgoing) -> Verdict:
         body = msgspec.json.encode(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import NamedTuple
 
 import aiohttp
 
+from services.dispatcher.providers.base import Outgoing
 from services.dispatcher.verdicts import Answer, Verdict
 
 _MAX_ANSWER = 1024 * 1024
@@ -80,3 +82,28 @@ class HttpCalls:
 
 async def _note_written(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
     context.trace_request_ctx.written = True
+
+
+class HttpProvider(ABC):
+    """The life of a provider that takes one message a call: the calls of a batch go at the same time."""
+
+    def __init__(self, *, connections: int, timeout: float) -> None:
+        """`timeout`: seconds for one whole call."""
+        self.concurrency = connections
+        self._calls = HttpCalls(connections=connections, timeout=timeout)
+
+    async def start(self) -> None:
+        """Opens no connection yet."""
+        await self._calls.start()
+
+    async def stop(self) -> None:
+        """Closes all connections."""
+        await self._calls.stop()
+
+    async def send(self, batch: Sequence[Outgoing]) -> list[Verdict]:
+        """One message a call, so that each has an answer of its own."""
+        return list(await asyncio.gather(*[self._send(message) for message in batch]))
+
+    @abstractmethod
+    async def _send(self, message: Outgoing) -> Verdict:
+        """What became of one message."""

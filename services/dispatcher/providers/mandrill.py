@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
-
 import msgspec
 
 from services.dispatcher.providers.base import Form, Outgoing
-from services.dispatcher.providers.http_call import HttpCalls
+from services.dispatcher.providers.http_call import HttpProvider
 from services.dispatcher.providers.mandrill_verdicts import STATUSES, verdict_of
 from services.dispatcher.verdicts import Answer, Verdict
 
@@ -17,7 +14,7 @@ _HEADERS = {"Content-Type": "application/json", "User-Agent": "Morpheus"}
 _HIT_LIMIT = 100
 
 
-class MandrillProvider:
+class MandrillProvider(HttpProvider):
     """The provider of method `mandrill`; payloads are the `message` of `services.dispatcher.fields`."""
 
     name = "mandrill"
@@ -25,22 +22,9 @@ class MandrillProvider:
 
     def __init__(self, url: str, key: str, *, connections: int, timeout: float) -> None:
         """`url`: host only; `timeout`: seconds for one whole call."""
-        self.concurrency = connections
+        super().__init__(connections=connections, timeout=timeout)
         self._url = url.rstrip("/") + "/api/1.0/messages/"
         self._key = msgspec.json.encode(key)
-        self._calls = HttpCalls(connections=connections, timeout=timeout)
-
-    async def start(self) -> None:
-        """Opens no connection yet."""
-        await self._calls.start()
-
-    async def stop(self) -> None:
-        """Closes all connections."""
-        await self._calls.stop()
-
-    async def send(self, batch: Sequence[Outgoing]) -> list[Verdict]:
-        """All at the same time; one message a call, so that each has an answer of its own."""
-        return list(await asyncio.gather(*[self._send(message) for message in batch]))
 
     async def _send(self, message: Outgoing) -> Verdict:
         body = b'{"key":%s,"async":false,"message":%s}' % (self._key, message.payload)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from base64 import b64encode
-from collections.abc import Sequence
 from ipaddress import ip_address
 from urllib.parse import quote, urlencode, urlsplit
 
 from services.dispatcher.providers.base import Form, Outgoing
-from services.dispatcher.providers.http_call import HttpCalls
+from services.dispatcher.providers.http_call import HttpProvider
 from services.dispatcher.providers.twilio_verdicts import verdict_of
 from services.dispatcher.verdicts import Verdict
 
@@ -17,7 +15,7 @@ DEFAULT_URL = "https://api.twilio.com"
 _WEBHOOK = "/webhooks/twilio"
 
 
-class TwilioProvider:
+class TwilioProvider(HttpProvider):
     """One account."""
 
     name = "twilio"
@@ -34,7 +32,7 @@ class TwilioProvider:
         timeout: float,
     ) -> None:
         """`url`: host only; `public_url`: where it tells what became of a message; `timeout`: seconds for a call."""
-        self.concurrency = connections
+        super().__init__(connections=connections, timeout=timeout)
         host = url or DEFAULT_URL
         self._url = f"{host.rstrip('/')}/2010-04-01/Accounts/{quote(account_sid, safe='')}/Messages.json"
         self._callback = f"{public_url.rstrip('/')}{_WEBHOOK}" if _can_reach(host, public_url) else ""
@@ -45,19 +43,6 @@ class TwilioProvider:
             "Accept": "application/json",
             "User-Agent": "Morpheus",
         }
-        self._calls = HttpCalls(connections=connections, timeout=timeout)
-
-    async def start(self) -> None:
-        """Opens no connection yet."""
-        await self._calls.start()
-
-    async def stop(self) -> None:
-        """Closes all connections."""
-        await self._calls.stop()
-
-    async def send(self, batch: Sequence[Outgoing]) -> list[Verdict]:
-        """All at the same time."""
-        return list(await asyncio.gather(*[self._send(message) for message in batch]))
 
     async def _send(self, message: Outgoing) -> Verdict:
         form = {"To": message.address, "From": message.sender, "Body": message.payload.decode()}
