@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import hmac
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from morpheus_kit.signing import decode_secret
 from tests.contract.stack import SECRET, START_MS, Stack, group, pack
@@ -46,8 +49,6 @@ async def test_202_says_what_was_accepted(stack: Stack) -> None:
 
 
 async def test_the_dashboard_link_is_signed_for_an_hour(stack: Stack) -> None:
-    import base64  # noqa: PLC0415
-    import hmac  # noqa: PLC0415
 
     link = (await stack.post()).json()["links"]["dashboard"]
     query = {name: values[0] for name, values in parse_qs(urlsplit(link).query).items()}
@@ -183,7 +184,6 @@ async def test_above_the_keys_rate_is_429_with_the_time_to_wait(stack: Stack) ->
 
 
 async def test_a_queue_that_does_not_answer_is_503(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    from redis.exceptions import ConnectionError as RedisConnectionError  # noqa: PLC0415
 
     async def fail(*_: object, **__: object) -> None:
         raise RedisConnectionError

@@ -5,7 +5,6 @@ It is written from the rules, one method a step; the simulator holds the scripts
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import ceil
 
@@ -300,7 +299,10 @@ class Model:
         for part in parts:
             part.state = "job"
         waiting = [m for m in self.messages.values() if m.place in {"retry", "uncertain"}]
-        by_id: Callable[[Message], str] = lambda m: m.id  # noqa: E731
+
+        def by_id(message: Message) -> str:
+            return message.id
+
         due = sorted(waiting, key=by_id)[: count - len(parts)]
         for message in due:
             self._wake(message)

@@ -3,7 +3,9 @@
 import pytest
 
 from morpheus_kit.errors import UnavailableError
-from tests.integration.queue.rig import Rig
+from morpheus_kit.queue.outcomes import pack_records
+from morpheus_kit.queue.schema import MessageRecord
+from tests.integration.queue.rig import Rig, packed_event
 
 
 async def test_staging_twice_appends_once(rig: Rig) -> None:
@@ -91,9 +93,6 @@ async def test_a_further_part_keeps_a_drained_group(rig: Rig) -> None:
 
 
 async def test_records_and_events_of_the_commit_are_one_entry(rig: Rig) -> None:
-    from morpheus_kit.queue.outcomes import pack_records  # noqa: PLC0415
-    from morpheus_kit.queue.schema import MessageRecord  # noqa: PLC0415
-    from tests.integration.queue.rig import packed_event  # noqa: PLC0415
 
     records = pack_records([MessageRecord("r", "acme", "g", b"blob")])
     await rig.post(records=records, events=[packed_event(f"m{i}", "rejected", 0) for i in range(20)])
