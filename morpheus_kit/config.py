@@ -23,6 +23,8 @@ KNOWN_NAMES: frozenset[str] = frozenset(
         "BIRD_KEY",
         "BIRD_RATE",
         "BIRD_URL",
+        "DEFAULT_LOCALE",
+        "DEFAULT_TIME_ZONE",
         "DISPATCHER_ADDR",
         "EMAIL_ROUTE",
         "GRACE",

@@ -20,6 +20,7 @@ from services.renderer import compose, text
 from services.renderer.catalog import Catalog
 from services.renderer.pinned import TemplateSets
 from services.renderer.pool import PoolLimits, WorkerPool
+from services.renderer.settings import RenderSettings
 from services.renderer.shared_cache import OwnedCache
 from services.renderer.slices import SliceRunner
 
@@ -37,7 +38,7 @@ async def _measure() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         cache = OwnedCache.create(Path(folder))
         store = FolderStore(sample.TEMPLATES)
-        pool = WorkerPool(cache, PoolLimits(workers=1, timeout=60, memory=1024**3, message=25_000_000))
+        pool = WorkerPool(cache, PoolLimits(workers=1, timeout=60, memory=1024**3, settings=RenderSettings()))
         await pool.start()
         try:
             versions = await Catalog(store, cache, pool).warm(["outer.html", "inner.html"])
@@ -89,7 +90,7 @@ def _steps(
     cache: OwnedCache, group: renderer_pb2.GroupContent, messages: Sequence[renderer_pb2.MessageContent]
 ) -> dict[str, float]:
     _keep_freed_memory()
-    renderer = compose.GroupRenderer(group, TemplateSets(cache).get(group.versions, strict=True))
+    renderer = compose.GroupRenderer(group, TemplateSets(cache).get(group.versions, strict=True), RenderSettings())
     drafts = [compose.Draft(message) for message in messages]
 
     def templates() -> None:

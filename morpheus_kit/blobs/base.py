@@ -37,6 +37,16 @@ class TemplateStore(Protocol):
         """
         ...
 
+    async def list(self, prefix: str, limit: int) -> list[str]:
+        """Paths of the files that begin with `prefix`, in order; only those of its own folder.
+
+        Raises:
+            InvalidInputError: as for `read`.
+            TooLargeError: there are more than `limit`.
+            UnavailableError: the store cannot be read now.
+        """
+        ...
+
     async def check(self) -> None:
         """Raises UnavailableError when the store cannot be used at all."""
         ...

@@ -57,6 +57,24 @@ class FolderStore:
             raise TooLargeError(f"{path} is larger than {limit} bytes.")
         return Blob(content, hashlib.sha256(content).hexdigest())
 
+    async def list(self, prefix: str, limit: int) -> list[str]:
+        """See `TemplateStore.list`."""
+        folder, _, start = prefix.rpartition("/")
+        try:
+            place = self._locate(folder) if folder else self._root
+            found = sorted(
+                entry.name for entry in os.scandir(place) if entry.name.startswith(start) and entry.is_file()
+            )
+        except NotFoundError:
+            return []
+        except OSError as exc:
+            if exc.errno in _ABSENT:
+                return []
+            raise UnavailableError(f"{prefix} cannot be looked for: {exc.strerror}.") from exc
+        if len(found) > limit:
+            raise TooLargeError(f"{prefix}: more than {limit} files begin so.")
+        return [f"{folder}/{name}" if folder else name for name in found]
+
     def _locate(self, path: str) -> Path:
         if not is_plain(path):
             raise InvalidInputError.of("path", f"{path!r} is not a path inside the template store")

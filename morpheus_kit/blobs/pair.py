@@ -30,5 +30,11 @@ class StorePair:
 
     async def read(self, path: str, limit: int, pinned: str = "") -> Blob:
         """From the store that `path` means."""
-        store = self._s3 if path.startswith(addresses.SCHEME) else self._relative
-        return await store.read(path, limit, pinned)
+        return await self._store(path).read(path, limit, pinned)
+
+    async def list(self, prefix: str, limit: int) -> list[str]:
+        """From the store that `prefix` means."""
+        return await self._store(prefix).list(prefix, limit)
+
+    def _store(self, path: str) -> TemplateStore:
+        return self._s3 if path.startswith(addresses.SCHEME) else self._relative

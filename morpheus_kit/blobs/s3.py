@@ -168,6 +168,16 @@ class S3Store:
         # The same bytes under another id, or in a bucket that keeps no versions, are as good.
         return Blob(blob.content, pinned) if sha and blob.version.partition(".")[0] == sha else blob
 
+    async def list(self, prefix: str, limit: int) -> list[str]:
+        """See `TemplateStore.list`; one request."""
+        bucket, key = self._locate(prefix)
+        async with self._asking(prefix, absent=frozenset()):
+            client = await self._open()
+            answer = await client.list_objects_v2(Bucket=bucket, Prefix=key, Delimiter="/", MaxKeys=limit)
+        if answer.get("IsTruncated"):
+            raise TooLargeError(f"{prefix}: more than {limit} files begin so.")
+        return sorted(prefix + entry["Key"].removeprefix(key) for entry in answer.get("Contents", []))
+
     def _locate(self, path: str) -> tuple[str, str]:
         if path.startswith(addresses.SCHEME):
             return addresses.split_path(path, self._settings.buckets)

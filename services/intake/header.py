@@ -102,9 +102,9 @@ def _check_subaccount(header: GroupHeader, violations: Violations) -> None:
 
 
 def _check_templates(header: GroupHeader, resolved: Resolved, buckets: frozenset[str], violations: Violations) -> None:
-    check_path("inner_template", header.inner_template, violations, is_template=True, buckets=buckets)
+    check_path("inner_template", header.inner_template, violations, buckets=buckets)
     if header.HasField("outer_template"):
-        check_path("outer_template", header.outer_template, violations, is_template=True, buckets=buckets)
+        check_path("outer_template", header.outer_template, violations, buckets=buckets)
     if len(header.subject_template) > _MAX_SUBJECT_CHARS:
         violations.add("subject_template", f"at most {_MAX_SUBJECT_CHARS} characters")
     if resolved.email_only:

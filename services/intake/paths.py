@@ -10,7 +10,7 @@ _MAX_CHARS = 1024
 _MAX_NAME_CHARS = 255
 
 
-def check_path(place: str, path: str, violations: Violations, *, is_template: bool, buckets: frozenset[str]) -> None:
+def check_path(place: str, path: str, violations: Violations, *, buckets: frozenset[str]) -> None:
     """A relative path without `..`, or `s3://bucket/key` in one of `buckets`; `place` is the field that holds it."""
     if not path.strip():
         violations.add(place, "is required")
@@ -22,8 +22,6 @@ def check_path(place: str, path: str, violations: Violations, *, is_template: bo
         _check_address(place, path, violations, buckets)
     elif path.startswith("/") or not is_plain(path):
         violations.add(place, "must be a path inside the template store, without `..`")
-    elif is_template and path.lower().endswith(".md"):
-        violations.add_unsupported(place, "Markdown templates are not supported yet")
 
 
 def _check_address(place: str, path: str, violations: Violations, buckets: frozenset[str]) -> None:

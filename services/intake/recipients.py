@@ -144,7 +144,7 @@ class Part:
             check_file_name(f"{place}.pdf_attachments[{number}].name", pdf.name, self.violations)
         for number, stored in enumerate(recipient.s3_attachments or ()):
             spot = f"{place}.s3_attachments[{number}]"
-            check_path(f"{spot}.path", stored.path, self.violations, is_template=False, buckets=self.buckets)
+            check_path(f"{spot}.path", stored.path, self.violations, buckets=self.buckets)
             if stored.name is not None:
                 check_file_name(f"{spot}.name", stored.name, self.violations)
 

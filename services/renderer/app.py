@@ -19,7 +19,7 @@ def build(config: Config) -> Unit:
     """The service as its parts: store and workers first, then the server that needs them."""
     cache = OwnedCache.create(Path(config.template_cache) if config.template_cache else None)
     store = open_store(config.store_url, buckets=config.s3_buckets, endpoint_url=config.s3_endpoint_url)
-    limits = PoolLimits(config.worker_count, config.render_timeout, config.render_memory, config.max_message)
+    limits = PoolLimits(config.worker_count, config.render_timeout, config.render_memory, config.settings)
     pool = WorkerPool(cache, limits)
     catalog = Catalog(store, cache, pool)
     service = RendererService(catalog, SliceRunner(pool, store, config.max_message))

@@ -12,12 +12,14 @@ from morpheus_kit.errors import InvalidInputError, NotFoundError, TemplateChange
 from morpheus_kit.reasons import ReasonCode
 from services.renderer import frames
 from services.renderer.frames import Frame, Inspect, Inspected
+from services.renderer.locales import prefix_of, variants
 from services.renderer.pool import WorkerDiedError, WorkerPool
 from services.renderer.shared_cache import OwnedCache
 
 LARGEST_TEMPLATE = 1024 * 1024
 MOST_TEMPLATES = 200
 MOST_KNOWN = 4096
+MOST_BESIDE = 1000
 
 
 class TemplateFailureError(Exception):
@@ -43,9 +45,11 @@ class Catalog:
 
         TemplateFailureError names the template that is missing or broken.
         """
+        paths = list(paths)
         versions: dict[str, str] = {}
         absent: set[str] = set()
         todo: deque[tuple[str, str]] = deque((path, "") for path in paths)
+        todo.extend([(variant, path) for path in paths for variant in await self._variants(path)])
         while todo:
             path, wanted_by = todo.popleft()
             if path in versions:
@@ -73,6 +77,14 @@ class Catalog:
             if blob.version != version:
                 raise TemplateChangedError(f"Template {path} was changed after the group started.")
             self._cache.put(version, blob.content)
+
+    async def _variants(self, path: str) -> list[str]:
+        """The variants of `path` for locales, and the texts beside them, that the store has now."""
+        prefix = prefix_of(path)
+        try:
+            return variants(path, await self._store.list(prefix, MOST_BESIDE)) if prefix else []
+        except (InvalidInputError, TooLargeError) as exc:
+            raise TemplateFailureError(ReasonCode.TEMPLATE_INVALID, f"template {exc.message}") from exc
 
     async def _version(self, path: str, wanted_by: str) -> str:
         blob = await self._read(path, wanted_by)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import msgspec
 from jinja2 import Template
-from markupsafe import Markup
 from morpheus.renderer.v1 import renderer_pb2
 
 from morpheus_kit.reasons import ReasonCode
 from services.renderer.attachments import Fetch, StoredFiles
 from services.renderer.failures import RenderError, explain
 from services.renderer.frames import Progress
+from services.renderer.locales import canonical, choose, text_beside
+from services.renderer.markdown import Body
 from services.renderer.pdf import SlicePdfs
 from services.renderer.pinned import PinnedTemplates, TemplateSets
+from services.renderer.settings import RenderSettings
 from services.renderer.text import inline_css, one_line, text_of
 
 # Steps are taken by so many messages together: each library's code and data then stay in the CPU's caches, which
@@ -63,17 +65,50 @@ class Draft:
         self.error: RenderError | None = None
 
 
+class Chosen(NamedTuple):
+    """The templates for one locale. `text` is what stands beside the inner template, `text_outer` beside the outer."""
+
+    inner: Template
+    outer: Template | None = None
+    text: Template | None = None
+    text_outer: Template | None = None
+
+
 class GroupRenderer:
     """What the messages of a slice share, prepared once."""
 
-    def __init__(self, group: renderer_pb2.GroupContent, pinned: PinnedTemplates) -> None:
+    def __init__(self, group: renderer_pb2.GroupContent, pinned: PinnedTemplates, settings: RenderSettings) -> None:
         """RenderError (or what a template raises while it is loaded) concerns every message of the slice."""
-        self._outer = pinned.html(group.outer_template) if group.outer_template else None
-        self._inner = pinned.html(group.inner_template) if self._outer else pinned.text(group.inner_template)
+        self._pinned = pinned
+        self._settings = settings
+        self._outer = group.outer_template
+        self._inner = group.inner_template
+        self._chosen = {"": self._choose("")}
         self._subject = pinned.subject(group.subject_template) if self._outer else None
         self._tags = list(group.tags)
         self._shared = pinned.globals | decode_context(group.context)
         self._own = {"company_code": group.company_code, "group_id": group.group_id}
+
+    def _choose(self, locale: str) -> Chosen:
+        """The best templates for `locale` among those that are pinned."""
+        pinned, known = self._pinned, self._pinned.versions
+        inner = choose(self._inner, locale, known)
+        if not self._outer:
+            return Chosen(pinned.text(inner))
+        outer = choose(self._outer, locale, known)
+        beside_inner, beside_outer = text_beside(inner), text_beside(outer)
+        return Chosen(
+            pinned.html(inner),
+            pinned.html(outer),
+            pinned.text(beside_inner) if beside_inner in known else None,
+            pinned.text(beside_outer) if beside_outer in known else None,
+        )
+
+    def _for(self, locale: str) -> Chosen:
+        found = self._chosen.get(locale)
+        if found is None:
+            found = self._chosen[locale] = self._choose(locale)
+        return found
 
     def variables(self, message: renderer_pb2.MessageContent) -> Variables:
         """Shared context, then the recipient's, then what the post itself names. An empty name hides nothing."""
@@ -96,19 +131,35 @@ class GroupRenderer:
         return values
 
     def render(self, draft: Draft) -> None:
-        """Fills in subject and HTML; of an SMS the text."""
+        """Fills in subject, HTML and the text that stands beside it; of an SMS the text alone."""
         values = self.variables(draft.message)
-        if self._outer is None or self._subject is None:
-            draft.text = render(self._inner, values).strip()
+        chosen = self._localize(values)
+        if chosen.outer is None or self._subject is None:
+            draft.text = render(chosen.inner, values).strip()
             return
         draft.subject = values["subject"] = one_line(render(self._subject, values))
-        values["content"] = Markup(render(self._inner, values))  # noqa: S704  escaped by the sandbox that made it
-        draft.html = render(self._outer, values)
+        if chosen.text is not None:
+            text = render(chosen.text, values).strip()
+            if chosen.text_outer is not None:
+                values["content"] = text
+                text = render(chosen.text_outer, values).strip()
+            draft.text = text
+        values["content"] = Body(render(chosen.inner, values))  # escaped by the sandbox that made it
+        draft.html = render(chosen.outer, values)
+
+    def _localize(self, values: Variables) -> Chosen:
+        """Templates and formats of the recipient's locale and time zone."""
+        locale = ""
+        if values.get("locale"):
+            locale = values["locale"] = canonical(values["locale"])
+        zone = values.get("time_zone") or self._settings.time_zone
+        self._pinned.formats.use(locale or self._settings.locale, zone)
+        return self._for(locale)
 
 
 def add_text(draft: Draft) -> None:
-    """The text part of an email."""
-    if draft.html:
+    """The text part of an email, where no template made it."""
+    if draft.html and not draft.text:
         draft.text = text_of(draft.html)
 
 
@@ -121,12 +172,11 @@ def finish_html(draft: Draft) -> None:
 class SliceRenderer:
     """Renders slices for one worker."""
 
-    def __init__(self, sets: TemplateSets, fetch: Fetch, progress: Progress, max_message: int) -> None:
-        """`max_message`: most bytes of a message with its attachments."""
+    def __init__(self, sets: TemplateSets, fetch: Fetch, progress: Progress, settings: RenderSettings) -> None:
         self._sets = sets
         self._fetch = fetch
         self._progress = progress
-        self._max_message = max_message
+        self._settings = settings
 
     def render(self, request: renderer_pb2.RenderMessagesRequest) -> Iterator[bytes]:
         """Serialized `RenderedMessage`s in the order of the request, one for each of its messages."""
@@ -134,7 +184,7 @@ class SliceRenderer:
         strict = group.missing_variables != "empty"
         self._progress.begin(0)
         try:
-            renderer = GroupRenderer(group, self._sets.get(group.versions, strict=strict))
+            renderer = GroupRenderer(group, self._sets.get(group.versions, strict=strict), self._settings)
         except Exception as exc:  # noqa: BLE001  whatever a template or its group's data can raise fails the slice
             failure = explain(exc)
             for message in request.messages:
@@ -180,8 +230,8 @@ class SliceRenderer:
         draft.answer = answer.SerializeToString()
 
     def _check_size(self, size: int) -> None:
-        if size > self._max_message:
-            text = f"the message with its attachments has more than {self._max_message} bytes"
+        if size > self._settings.max_message:
+            text = f"the message with its attachments has more than {self._settings.max_message} bytes"
             raise RenderError(ReasonCode.MESSAGE_TOO_LARGE, text)
 
 

@@ -11,6 +11,27 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 from morpheus_kit.blobs import check_url
 from morpheus_kit.blobs.addresses import check_buckets
 from morpheus_kit.config import Settings, split_list
+from services.renderer.failures import RenderError
+from services.renderer.filters import time_zone
+from services.renderer.locales import canonical
+from services.renderer.settings import RenderSettings
+
+
+def check_locale(value: str) -> str:
+    """The canonical spelling. ValueError when it is no locale."""
+    try:
+        return canonical(value) or "en"
+    except RenderError as exc:
+        raise ValueError(f"{value!r} is not a locale such as en or en-GB") from exc
+
+
+def check_time_zone(value: str) -> str:
+    """The same. ValueError when there is no such zone."""
+    try:
+        time_zone(value)
+    except RenderError as exc:
+        raise ValueError(f"{value!r} is not a time zone such as Europe/London") from exc
+    return value
 
 
 class Config(Settings):
@@ -61,6 +82,14 @@ class Config(Settings):
         le=30_000_000,
         description="Most bytes of one message with its attachments, before base64; a larger one is rejected.",
     )
+    default_locale: Annotated[str, AfterValidator(check_locale)] = Field(
+        "en",
+        description="Locale of recipients whose context has no `locale`, e.g. `en-GB`: how filters write money, "
+        "numbers and dates. It chooses no template.",
+    )
+    default_time_zone: Annotated[str, AfterValidator(check_time_zone)] = Field(
+        "UTC", description="Time zone of recipients whose context has no `time_zone`, e.g. `Europe/London`."
+    )
     grace: float = Field(25.0, gt=0, description="Seconds to finish what is under way when asked to stop.")
 
     @property
@@ -72,6 +101,11 @@ class Config(Settings):
     def worker_count(self) -> int:
         """Worker processes, defaults filled in."""
         return self.render_workers or len(os.sched_getaffinity(0))
+
+    @property
+    def settings(self) -> RenderSettings:
+        """What workers are told."""
+        return RenderSettings(self.max_message, self.default_locale, self.default_time_zone)
 
     @field_validator("templates_url")
     @classmethod

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from functools import partial
 from typing import Any, ClassVar
 
-from jinja2 import BaseLoader, BytecodeCache, ChainableUndefined, Environment, TemplateNotFound, Undefined
+from jinja2 import BaseLoader, BytecodeCache, ChainableUndefined, Environment, Template, TemplateNotFound, Undefined
+from jinja2.environment import TemplateModule
 from jinja2.exceptions import SecurityError, TemplateSyntaxError, UndefinedError
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
 
 from services.renderer.failures import MissingVariableError
+from services.renderer.filters import Formats
 from services.renderer.shared_cache import SharedCache
 
 LONGEST_REPEAT = 1_000_000
 LARGEST_POWER = 10_000
+MOST_MODULES = 64
+MARKDOWN = ".md"
 
 
 class StrictVariable(Undefined):
@@ -50,22 +54,59 @@ class EmptyVariable(ChainableUndefined):
         return ""
 
 
+def nil_is_empty(value: Any) -> Any:
+    """What `{{ value }}` prints; a sandbox's `finalize`."""
+    return "" if value is None else value
+
+
+class LocalizedTemplate(Template):
+    """Its module, which `import` gives, is made once a locale: what it sets may be written in that."""
+
+    def _get_default_module(self, ctx: Context | None = None) -> TemplateModule:
+        formats = getattr(self.environment, "formats", None)
+        locale = (formats.locale, formats.zone) if formats else ("", "")
+        modules: dict[tuple[str, str], TemplateModule] = self.__dict__.setdefault("_modules", {})
+        if locale not in modules:
+            if len(modules) >= MOST_MODULES:
+                modules.clear()
+            self._module = None
+            modules[locale] = super()._get_default_module(ctx)
+        return modules[locale]
+
+
 class Sandbox(ImmutableSandboxedEnvironment):
     """Templates see data and pure filters: no private attribute, nothing that changes what messages share."""
 
     intercepted_binops: frozenset[str] = frozenset({"*", "**"})
     removed_globals: ClassVar[tuple[str, ...]] = ("lipsum",)
 
-    def __init__(self, *, html: bool, strict: bool, loader: BaseLoader, bytecode: BytecodeCache | None) -> None:
-        """`html` escapes what is printed; `strict` is what `missing_variables: error` asks for."""
+    template_class = LocalizedTemplate
+
+    def __init__(
+        self,
+        *,
+        html: bool,
+        strict: bool,
+        loader: BaseLoader,
+        bytecode: BytecodeCache | None,
+        formats: Formats,
+        finalize: Callable[[Any], Any] = nil_is_empty,
+    ) -> None:
+        """`html` escapes what is printed; `strict` is what `missing_variables: error` asks for.
+
+        `formats` is what filters write like; `finalize` turns a value into what is printed.
+        """
         super().__init__(
             autoescape=html,
             undefined=StrictVariable if strict else EmptyVariable,
             loader=loader,
             bytecode_cache=bytecode,
             auto_reload=False,
-            finalize=_nil_is_empty,
+            finalize=finalize,
         )
+        self.formats = formats
+        self.filters |= formats.filters(plain=not html)
+        self.load_markdown: Callable[[str, MutableMapping[str, Any] | None], Template] | None = None
         for name in self.removed_globals:
             self.globals.pop(name, None)
 
@@ -78,6 +119,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
                 pass
         return super().getattr(obj, attribute)
 
+    def _load_template(self, name: str, globals: MutableMapping[str, Any] | None) -> Template:  # noqa: A002  Jinja2's
+        """Of Jinja2, behind everything that loads: what ends in `.md` comes as HTML where there is HTML."""
+        if self.load_markdown is not None and name.endswith(MARKDOWN):
+            return self.load_markdown(name, globals)
+        return super()._load_template(name, globals)
+
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Refuses what would fill memory or hold a CPU for one expression."""
         if operator == "**":
@@ -88,10 +135,6 @@ class Sandbox(ImmutableSandboxedEnvironment):
                 if isinstance(sequence, (str, list, tuple, bytes)) and len(sequence) * times > LONGEST_REPEAT:
                     raise SecurityError(f"repeats longer than {LONGEST_REPEAT}")
         return super().call_binop(context, operator, left, right)
-
-
-def _nil_is_empty(value: Any) -> Any:
-    return "" if value is None else value
 
 
 class PinnedLoader(BaseLoader):

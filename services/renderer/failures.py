@@ -29,6 +29,10 @@ class MissingVariableError(UndefinedError):
         super().__init__(message)
 
 
+class FilterError(Exception):
+    """A filter cannot write the value that it was given; the text says which filter and why."""
+
+
 def explain(exc: BaseException) -> RenderError:
     """Code and text of anything that a template, its filters or its data can raise."""
     if isinstance(exc, RenderError):
@@ -49,6 +53,8 @@ def _describe(exc: BaseException) -> str:
         return "rendering needs too much memory"
     if isinstance(exc, RecursionError):
         return "templates or macros call each other without end"
+    if isinstance(exc, FilterError):
+        return str(exc)
     if isinstance(exc, SecurityError):
         return f"not allowed in a template: {exc.message}"
     return f"{type(exc).__name__}: {str(exc)[:200]}"

@@ -11,7 +11,9 @@ from jinja2 import FileSystemBytecodeCache, Template, nodes
 from morpheus_kit.reasons import ReasonCode
 from services.renderer.environment import PinnedLoader, Sandbox
 from services.renderer.failures import explain
+from services.renderer.filters import Formats
 from services.renderer.frames import Inspect, Inspected
+from services.renderer.markdown import MarkdownTemplates, written
 from services.renderer.shared_cache import SharedCache
 
 MOST_SETS = 64
@@ -24,16 +26,20 @@ class PinnedTemplates:
     """Templates of one set of versions, each loaded once; HTML escapes what is printed, text does not."""
 
     def __init__(self, cache: SharedCache, versions: Mapping[str, str], *, strict: bool) -> None:
-        loader = PinnedLoader(cache, versions)
-        self._sandboxes = {
-            kind: Sandbox(
-                html=kind == "html",
-                strict=strict,
-                loader=loader,
-                bytecode=FileSystemBytecodeCache(str(cache.bytecode_folder(kind)), "%s.jinja"),
-            )
-            for kind in ("html", "text")
+        self.versions = versions
+        self.formats = Formats()
+        common: dict[str, Any] = {
+            "strict": strict,
+            "loader": PinnedLoader(cache, versions),
+            "formats": self.formats,
         }
+        html, text = (_bytecode(cache, kind) for kind in ("html", "text"))
+        markdown = Sandbox(html=True, bytecode=html, finalize=written, **common)  # compiled as HTML is
+        self._sandboxes = {
+            "html": Sandbox(html=True, bytecode=html, **common),
+            "text": Sandbox(html=False, bytecode=text, **common),
+        }
+        self._sandboxes["html"].load_markdown = MarkdownTemplates(markdown).get
         self._subjects: OrderedDict[str, Template] = OrderedDict()
         self.globals: dict[str, Any] = dict(self._sandboxes["html"].globals)
 
@@ -54,6 +60,10 @@ class PinnedTemplates:
             if len(self._subjects) > MOST_SUBJECTS:
                 self._subjects.popitem(last=False)
         return template
+
+
+def _bytecode(cache: SharedCache, kind: str) -> FileSystemBytecodeCache:
+    return FileSystemBytecodeCache(str(cache.bytecode_folder(kind)), "%s.jinja")
 
 
 class TemplateSets:

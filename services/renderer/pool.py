@@ -7,13 +7,16 @@ import contextlib
 import os
 import sys
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import msgspec
 
 from morpheus_kit import logs
 from morpheus_kit.config import PREFIX
 from morpheus_kit.errors import UnavailableError
 from services.renderer import frames
 from services.renderer.frames import Frame, Progress
+from services.renderer.settings import RenderSettings
 from services.renderer.shared_cache import OwnedCache
 
 log = logs.get_logger(__name__)
@@ -32,12 +35,12 @@ PIPE_BUFFER = 2 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class PoolLimits:
-    """`timeout`: seconds a message may take; `memory`: bytes of a worker; `message`: bytes of a message."""
+    """`timeout`: seconds a message may take; `memory`: bytes of a worker; `settings` go to each."""
 
     workers: int
     timeout: float
     memory: int
-    message: int
+    settings: RenderSettings = field(default_factory=RenderSettings)
 
 
 class WorkerDiedError(Exception):
@@ -199,7 +202,8 @@ class WorkerPool:
         self._started += 1
         path = self._cache.folder / f"progress-{self._started}"
         progress = Progress.create(path)
-        arguments = [self._cache.folder, path, self._limits.message, self._limits.memory, os.getpid()]
+        settings = msgspec.json.encode(self._limits.settings).decode()
+        arguments = [self._cache.folder, path, settings, self._limits.memory, os.getpid()]
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "services.renderer.worker"),

@@ -1,4 +1,4 @@
-"""One worker process: `python -m services.renderer.worker <cache> <progress> <max message> <memory> <parent>`.
+"""One worker process: `python -m services.renderer.worker <cache> <progress> <settings> <memory> <parent>`.
 
 Reads orders from its standard input, writes answers to its standard output, and ends when either is closed or its
 parent dies. Everything that templates can do happens here; the front kills a worker that takes too long.
@@ -24,6 +24,7 @@ from services.renderer import frames, wire
 from services.renderer.compose import SliceRenderer
 from services.renderer.frames import Content, Frame, Inspect, Progress
 from services.renderer.pinned import TemplateSets
+from services.renderer.settings import RenderSettings
 from services.renderer.shared_cache import SharedCache
 
 CHUNK_BYTES = 1024 * 1024
@@ -35,13 +36,19 @@ PR_SET_PDEATHSIG = 1
 class Worker:
     """The loop of a worker: one order at a time."""
 
-    def __init__(self, orders: BinaryIO, answers: BinaryIO, cache: SharedCache, progress: Progress, limit: int) -> None:
-        """`limit`: most bytes of a message with its attachments."""
+    def __init__(
+        self,
+        orders: BinaryIO,
+        answers: BinaryIO,
+        cache: SharedCache,
+        progress: Progress,
+        settings: RenderSettings,
+    ) -> None:
         self._orders = orders
         self._answers = answers
         self._progress = progress
         self._sets = TemplateSets(cache)
-        self._slices = SliceRenderer(self._sets, self._fetch, progress, limit)
+        self._slices = SliceRenderer(self._sets, self._fetch, progress, settings)
 
     def serve(self) -> None:
         """Until the front is gone."""
@@ -98,7 +105,7 @@ def end_with_parent(parent: int) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    folder, progress, limit, memory, parent = arguments
+    folder, progress, settings, memory, parent = arguments
     end_with_parent(int(parent))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches all; the front decides
     if int(memory):
@@ -107,7 +114,8 @@ def main(arguments: list[str]) -> int:
     # What any library prints must not get between the frames.
     os.dup2(2, 1)
     gc.freeze()
-    worker = Worker(orders, answers, SharedCache(Path(folder)), Progress(Path(progress)), int(limit))
+    told = msgspec.json.decode(settings, type=RenderSettings)
+    worker = Worker(orders, answers, SharedCache(Path(folder)), Progress(Path(progress)), told)
     try:
         worker.serve()
     except (BrokenPipeError, EOFError):

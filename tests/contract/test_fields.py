@@ -66,6 +66,7 @@ ACCEPTED: list[dict[str, Any]] = [
     {"outer_template": None, "subject_template": None, "recipients": [{"address": "nonsense"}]},
     one(first_name="Ada", last_name="L", user_link="https://example.com/ada", tags=["a"], context={"b": 1}),
     one(pdf_attachments=[{"name": "invoice.pdf", "html": "<p>1</p>"}]),
+    {"inner_template": "news.md"},
     one(s3_attachments=[{"path": "files/terms.pdf"}, {"path": "a.md", "name": "notes.md"}]),
     one(s3_attachments=[{"path": "s3://listed/terms.pdf"}]),
     {"outer_template": "s3://listed/outer.html", "inner_template": "s3://listed/deep/inner.html"},
@@ -213,8 +214,6 @@ NOT_SUPPORTED: list[tuple[dict[str, Any], str]] = [
     ({"record": "no_body"}, "record"),
     ({"record": "full"}, "record"),
     ({"redact": ["password"]}, "redact"),
-    ({"inner_template": "news.md"}, "inner_template"),
-    ({"outer_template": "news.MD"}, "outer_template"),
 ]
 
 

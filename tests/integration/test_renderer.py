@@ -155,6 +155,23 @@ async def test_versions_cover_all_that_templates_use(start: Start) -> None:
     assert answer.html == "foot 1!"
 
 
+async def test_variants_for_locales_and_texts_beside_are_pinned_too(start: Start) -> None:
+    renderer = await start()
+    renderer.write("inner.html", "hello")
+    renderer.write("inner.de.html", "{% include 'foot.html' %}hallo")
+    renderer.write("inner.de.txt", "HALLO")
+    renderer.write("foot.html", "!")
+    renderer.write("inner.bak.old.html", "{% if %}")
+    versions = (await renderer.warm("outer.html", "inner.html")).versions
+    assert sorted(versions) == ["foot.html", "inner.de.html", "inner.de.txt", "inner.html", "outer.html"]
+    renderer.write("inner.fr.html", "too late for this group")
+    recipients = [{"context": {"locale": locale}} for locale in ("de-AT", "en", "fr")]
+    answers = await renderer.render(*recipients, versions=versions)
+    assert [answer.text for answer in answers] == ["HALLO", "hello", "hello"]
+    renderer.write("inner.de.html", "{{ ")
+    assert "inner.de.html, line 1" in (await renderer.warm("outer.html", "inner.html")).failure.text
+
+
 async def test_edited_template_is_seen_by_the_next_group_only(start: Start) -> None:
     renderer = await start()
     renderer.write("inner.html", "{% include 'foot.html' %}")

@@ -238,3 +238,14 @@ async def test_store_that_hangs_is_left_alone_so_that_nobody_waits_for_it(
                 except UnavailableError:
                     await asyncio.sleep(0.05)
     assert blob.content == b"x"
+
+
+async def test_files_that_begin_so_are_listed_without_deeper_ones(proxy: Proxy, plain: Bucket) -> None:
+    for key in ("p/a/w.de.html", "p/a/w.html", "p/a/x.html", "p/a/w.d/deep.html"):
+        await plain.put(key, "x")
+    async with opened(proxy, plain, prefix="/p") as store:
+        assert await store.list("a/w.", 9) == ["a/w.de.html", "a/w.html"]
+        assert await store.list(f"s3://{plain.name}/p/a/x", 9) == [f"s3://{plain.name}/p/a/x.html"]
+        assert await store.list("gone/w.", 9) == []
+        with pytest.raises(TooLargeError):
+            await store.list("a/w.", 1)

@@ -110,3 +110,18 @@ async def test_url_names_the_folder(tmp_path: Path) -> None:
 def test_other_addresses_are_refused(url: str) -> None:
     with pytest.raises(ValueError, match="file://"):
         open_store(url)
+
+
+async def test_files_that_begin_so_are_listed_without_folders_or_deeper_ones(root: Path) -> None:
+    for name in ("w.de.html", "w.html", "x.html", "w.d/deep.html"):
+        (root / "a" / name).parent.mkdir(exist_ok=True)
+        (root / "a" / name).touch()
+        (root / name.rpartition("/")[2]).touch()
+    store = FolderStore(root)
+    assert await store.list("a/w.", 2) == ["a/w.de.html", "a/w.html"]
+    assert await store.list("w.", 9) == ["w.de.html", "w.html"]
+    assert await store.list("gone/w.", 9) == []
+    with pytest.raises(TooLargeError):
+        await store.list("a/w.", 1)
+    with pytest.raises(InvalidInputError):
+        await store.list("../", 9)

@@ -14,6 +14,7 @@ from morpheus.renderer.v1 import renderer_pb2
 from services.renderer.compose import SliceRenderer
 from services.renderer.frames import Content, Progress
 from services.renderer.pinned import TemplateSets
+from services.renderer.settings import RenderSettings
 from services.renderer.shared_cache import OwnedCache
 
 
@@ -36,7 +37,7 @@ def render(cache: OwnedCache) -> Callable[..., Sent]:
         templates: dict[str, str],
         *recipients: dict[str, Any],
         files: dict[str, bytes] | None = None,
-        max_message: int = 25_000_000,
+        settings: RenderSettings | None = None,
         **group: Any,
     ) -> Sent:
         versions = {}
@@ -59,7 +60,7 @@ def render(cache: OwnedCache) -> Callable[..., Sent]:
                 fields["context"] = msgpack.packb(fields["context"])
             request.messages.add(**fields)
         progress = Progress.create(cache.folder / "progress")
-        renderer = SliceRenderer(TemplateSets(cache), fetch, progress, max_message)
+        renderer = SliceRenderer(TemplateSets(cache), fetch, progress, settings or RenderSettings())
         return tuple(renderer_pb2.RenderedMessage.FromString(answer) for answer in renderer.render(request))
 
     return call

@@ -9,6 +9,8 @@ from typing import Any
 import msgpack
 import pytest
 
+from services.renderer.settings import RenderSettings
+
 PLAIN = {"outer.html": "<main>{{ content }}</main>", "inner.html": "<p>{{ x }}</p>"}
 Render = Callable[..., Any]
 
@@ -259,7 +261,7 @@ def test_message_beyond_the_limit_fails(render: Render) -> None:
     files = {"big.bin": bytes(900)}
     big = {"stored_attachments": [{"path": "big.bin"}, {"path": "big.bin"}]}
     small = {"stored_attachments": [{"path": "big.bin"}]}
-    bad, good = render(PLAIN, big, small, context={"x": 1}, files=files, max_message=1_200)
+    bad, good = render(PLAIN, big, small, context={"x": 1}, files=files, settings=RenderSettings(1_200))
     assert bad.failure.code == "message_too_large"
     assert len(good.attachments) == 1
 
