@@ -45,6 +45,8 @@ class QueuedMessage(msgspec.Struct, array_like=True, frozen=True):
     context: msgspec.Raw = msgspec.Raw(b"\x80")
     pdfs: list[PdfSource] = []
     files: list[StoredFile] = []
+    resend_of: str = ""
+    """Id of the message that this one repeats."""
 
 
 class SharedInfo(msgspec.Struct, array_like=True, frozen=True):

@@ -37,6 +37,8 @@ class Head(msgspec.Struct, array_like=True):
     error: str = ""
     """Why the record could not be kept whole."""
     folded: Folded = msgspec.field(default_factory=Folded)
+    resend_of: str = ""
+    """The message that this one repeats."""
 
 
 class Body(msgspec.Struct, array_like=True, frozen=True):
@@ -89,6 +91,7 @@ def head_of(record: MessageRecord, rank: tuple[int, int]) -> Head:
         message.tags,
         message.part,
         message.index,
+        resend_of=message.resend_of,
     )
 
 

@@ -56,10 +56,11 @@ STATES: tuple[str, ...] = (
     *("queued", "sending", "deferred", "uncertain", "rejected", "expired", "cancelled", "failed", "sent"),
     *("delivered", "bounced", "opened", "clicked", "unsubscribed", "complained"),
 )
+MILESTONES: tuple[str, ...] = ("sent", "delivered", "opened", "clicked", "bounced", "complained", "unsubscribed")
 WAITING_STATES = frozenset(["queued", "deferred"])
 
 # What an event's time is the first time of; a later one implies that it was delivered.
-_MILESTONES: dict[str, tuple[str, ...]] = {
+_REACHES: dict[str, tuple[str, ...]] = {
     "sent": ("sent",),
     "delivered": ("delivered",),
     "opened": ("opened", "delivered"),
@@ -147,8 +148,22 @@ class Folded(msgspec.Struct, array_like=True):
         return found.value if found else None
 
 
-def fold(message_id: str, old: Folded | None, events: Iterable[Event]) -> Folded:
-    """What is known after `events`, in any order and any number of times. `old` is left as it is."""
+class Step(NamedTuple):
+    """An event that changed the state or was the first to reach a milestone, and what was known after it."""
+
+    type: str
+    state: str
+    time_ms: int
+    reason_code: str
+
+
+def fold(
+    message_id: str, old: Folded | None, events: Iterable[Event | Happening], steps: list[Step] | None = None
+) -> Folded:
+    """What is known after `events`, in any order and any number of times. `old` is left as it is.
+
+    `steps` receives what changed on the way, in the order of `events`.
+    """
     if old is None:
         result, kept = Folded([], {}, {}), {}
     else:
@@ -164,7 +179,10 @@ def fold(message_id: str, old: Folded | None, events: Iterable[Event]) -> Folded
             kept[identity] = happening
         kind = KINDS.get(happening.type)
         if kind is not None:
+            before, reached = result.carried.get("state"), len(result.first)
             _apply(message_id, result, happening, kind, identity)
+            if steps is not None and (result.carried["state"] is not before or len(result.first) != reached):
+                steps.append(Step(happening.type, result.state, happening.time_ms, result.reason[0]))
     result.events = _earliest(kept)
     return result
 
@@ -175,7 +193,16 @@ def event_id(message_id: str, happening: Happening) -> str:
     return ids.event_id(message_id, source, type_, discriminator)
 
 
-def _strip(event: Event) -> Happening:
+def steps_of(message_id: str, folded: Folded) -> list[Step]:
+    """The steps of everything that has happened so far, oldest first."""
+    steps: list[Step] = []
+    fold(message_id, None, folded.events, steps)
+    return steps
+
+
+def _strip(event: Event | Happening) -> Happening:
+    if isinstance(event, Happening):
+        return event
     return Happening(
         event.type,
         event.attempt,
@@ -199,7 +226,7 @@ def _apply(message_id: str, result: Folded, happening: Happening, kind: Kind, id
         candidate = Carried(key, identity, time_ms, value)
         if known is None or _beats(message_id, candidate, known):
             result.carried[name] = candidate
-    for name in _MILESTONES.get(happening.type, ()):
+    for name in _REACHES.get(happening.type, ()):
         known_ms = result.first.get(name)
         if known_ms is None or time_ms < known_ms:
             result.first[name] = time_ms

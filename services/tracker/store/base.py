@@ -9,6 +9,7 @@ from morpheus_kit import ids
 from morpheus_kit.queue.outcomes import Outcome
 from morpheus_kit.queue.schema import MessageRecord, SharedInfo
 from services.tracker.documents import Document
+from services.tracker.store.reports import Reports
 
 EVERYONE = "*"
 
@@ -91,7 +92,7 @@ class Position(NamedTuple):
     tie: str
 
 
-class RecordStore(Protocol):
+class RecordStore(Reports, Protocol):
     """Keeps documents. `company` in every question is who asks; `*` sees all."""
 
     exclusive: bool

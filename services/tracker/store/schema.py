@@ -5,7 +5,9 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-VERSION = 1
+from services.tracker.store.sqlite_rollups import count_all
+
+VERSION = 2
 
 # A group without `shared` is one whose record has not come yet: no question sees it or its messages.
 # A message without `company` is one of which only events are known. `notable` is the state where
@@ -85,6 +87,30 @@ CREATE TABLE dictionaries (n INTEGER PRIMARY KEY, group_n INTEGER NOT NULL UNIQU
 CREATE VIRTUAL TABLE words USING fts5(text, content='', columnsize=0, detail=none, tokenize='ascii');
 """
 
+# What came with version 2. A row of `rollups` counts messages that share all of its key; `reached` has one bit a
+# milestone. A row of `feed` is a block of changes whose last one has this number; numbers are never given again.
+ADDED_2 = """
+CREATE TABLE rollups (
+    company TEXT NOT NULL,
+    tag TEXT NOT NULL,
+    hour INTEGER NOT NULL,
+    method TEXT NOT NULL,
+    state TEXT NOT NULL,
+    reached INTEGER NOT NULL,
+    currency TEXT NOT NULL,
+    messages INTEGER NOT NULL,
+    cost_micros INTEGER NOT NULL,
+    PRIMARY KEY (company, tag, hour, method, state, reached, currency)
+) WITHOUT ROWID;
+CREATE TABLE feed (
+    last_seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    company TEXT NOT NULL,
+    recorded_ms INTEGER NOT NULL,
+    items BLOB NOT NULL
+);
+CREATE INDEX feed_of_company ON feed (company, last_seq);
+"""
+
 # What the planner is told, whatever the tables hold: rows, then rows for each prefix of the index. So the
 # plan of a question does not depend on when statistics were last taken.
 STATISTICS = """
@@ -102,6 +128,8 @@ INSERT INTO sqlite_stat1 VALUES
     ('messages', 'messages_address', '1000000 5'),
     ('messages', 'messages_external', '1000000 1'),
     ('tags', 'tags', '1000000 5000 1'),
+    ('rollups', 'rollups', '1000000 500000 2000 20 10 5 2 1'),
+    ('feed', 'feed_of_company', '10000 5000 1'),
     ('group_tags', 'group_tags', '2000 50 1');
 """
 
@@ -130,5 +158,10 @@ def migrate(connection: sqlite3.Connection) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
         raise ValueError(f"The records were written by a newer release (schema {version}, this one knows {VERSION}).")
-    if version == 0:
-        connection.executescript(f"BEGIN IMMEDIATE; {TABLES} {STATISTICS} PRAGMA user_version = {VERSION}; COMMIT;")
+    if version == VERSION:
+        return
+    connection.executescript(f"BEGIN IMMEDIATE; {TABLES if version == 0 else ''} {ADDED_2} {STATISTICS}")
+    if version == 1:
+        count_all(connection)
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute("COMMIT")

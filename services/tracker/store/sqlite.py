@@ -8,7 +8,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -19,8 +19,11 @@ from morpheus_kit.errors import DeadlineError
 from morpheus_kit.queue.outcomes import Outcome
 from services.tracker.documents import Document
 from services.tracker.store import sqlite_queries as queries
+from services.tracker.store import sqlite_reports as reports
 from services.tracker.store.base import GroupFilter, GroupRow, MessageFilter, Position, Refusal, StoreDownError
+from services.tracker.store.reports import CostItem, CostQuery, FeedItem, StatisticsItem, StatisticsQuery
 from services.tracker.store.schema import connect_reader, connect_writer, migrate
+from services.tracker.store.sqlite_feed import read_changes
 from services.tracker.store.sqlite_writer import SqliteWriter
 
 T = TypeVar("T")
@@ -75,6 +78,23 @@ class SqliteStore:
     async def message(self, company: str, message_id: str) -> Document | None:
         """One message with its body."""
         return await self._read(lambda db: queries.read_message(db, company, message_id))
+
+    async def statistics(self, company: str, wanted: StatisticsQuery) -> list[StatisticsItem]:
+        """By bucket, method, tag."""
+        return await self._read(lambda db: reports.read_statistics(db, company, wanted))
+
+    async def costs(self, company: str, wanted: CostQuery) -> list[CostItem]:
+        """By key, then currency."""
+        return await self._read(lambda db: reports.read_costs(db, company, wanted))
+
+    async def changes(self, company: str, after: str, limit: int) -> list[FeedItem]:
+        """One page of the feed."""
+        now = self._clock.now_ms()
+        return await self._read(lambda db: read_changes(db, now, company, after, limit))
+
+    async def details(self, company: str, message_ids: Sequence[str]) -> list[Document]:
+        """Messages with their bodies."""
+        return await self._read(lambda db: reports.read_details(db, company, message_ids))
 
     def _open(self) -> None:
         connection = connect_writer(self._path)

@@ -1,10 +1,9 @@
-"""The questions that the SQLite store answers, and the one place where they are kept to a company."""
+"""Groups and messages, as the SQLite store answers them."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from copy import deepcopy
 from typing import Any
 from uuid import UUID
 
@@ -13,50 +12,12 @@ from services.tracker.documents import Document
 from services.tracker.store.base import EVERYONE, GroupFilter, GroupRow, MessageFilter, Operation, Position
 from services.tracker.store.bodies import unpack_body
 from services.tracker.store.schema import COMMON_STATES
+from services.tracker.store.sqlite_conditions import Conditions
 from services.tracker.store.sqlite_writer import head_decoder
 from services.tracker.words import normalise_address
 
 _LATELY_SECONDS = 60
 _MANY = 10_000
-
-
-class Conditions:
-    """A WHERE clause that always begins with who asks; every question of this module is made by one.
-
-    Records whose group or company is not known yet are seen by nobody.
-    """
-
-    def __init__(self, table: str, company: str) -> None:
-        """`table` is the alias that holds the company: `m` for messages, `g` for groups."""
-        self._parts = ["g.shared IS NOT NULL"]
-        self._values: list[Any] = []
-        if company == EVERYONE:
-            self._parts.append(f"{table}.company IS NOT NULL")
-        else:
-            self.add(f"{table}.company = ?", company)
-
-    def add(self, sql: str, *values: Any) -> None:
-        """One more condition that must hold."""
-        self._parts.append(sql)
-        self._values += values
-
-    def also(self, sql: str, *values: Any) -> Conditions:
-        """These conditions and one more, as others."""
-        result = deepcopy(self)
-        result.add(sql, *values)
-        return result
-
-    def among(self, column: str, from_ms: int | None, to_ms: int | None) -> None:
-        """A half-open range of time."""
-        if from_ms is not None:
-            self.add(f"{column} >= ?", from_ms)
-        if to_ms is not None:
-            self.add(f"{column} < ?", to_ms)
-
-    def fetch(self, db: sqlite3.Connection, select: str, tail: str = "", *values: Any) -> list[tuple[Any, ...]]:
-        """Runs `select` under these conditions."""
-        sql = f"{select} WHERE {' AND '.join(self._parts)} {tail}"
-        return db.execute(sql, [*self._values, *values]).fetchall()
 
 
 _GROUP = "SELECT g.n, g.shared, g.accepted_ms, g.settled, g.settled_ms FROM groups g"

@@ -17,10 +17,12 @@ from morpheus_kit.clock import Clock
 from morpheus_kit.queue.outcomes import Outcome
 from morpheus_kit.queue.schema import Event, GroupEvent, GroupRecord, MessageRecord, NewerVersionError, pack
 from services.tracker.documents import Body, Head, body_of, head_of, record_rank, searchable, stripped_head
-from services.tracker.states import fold
+from services.tracker.states import Step, fold, steps_of
 from services.tracker.store.base import Refusal
 from services.tracker.store.bodies import BodyWriter
 from services.tracker.store.schema import COMMON_STATES
+from services.tracker.store.sqlite_feed import FeedWriter
+from services.tracker.store.sqlite_rollups import Rollups, counted
 from services.tracker.words import fold_text, normalise_address
 
 _ID_CHARS = 36
@@ -98,6 +100,8 @@ class SqliteWriter:
         self._clock = clock
         self._groups: dict[tuple[str, str], int] = {}
         self._bodies = BodyWriter(connection)
+        self._rollups = Rollups(connection)
+        self._feed = FeedWriter(connection)
         self._next = 1 + (connection.execute("SELECT max(n) FROM messages").fetchone()[0] or 0)
 
     def write(self, outcome: Outcome) -> list[Refusal]:
@@ -109,7 +113,8 @@ class SqliteWriter:
             self._db.execute("COMMIT")
         except BaseException:
             self._groups.clear()
-            self._bodies.forget()
+            for part in (self._bodies, self._rollups, self._feed):
+                part.forget()
             self._next = before
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
@@ -142,6 +147,8 @@ class SqliteWriter:
             "accepted_ms = min(coalesce(accepted_ms, ?4), ?4) WHERE n = ?5",
             (shared.method, shared.stream, pack(shared), record.accepted_at_ms, n),
         )
+        if self._rollups.facts(n).shared is None:
+            self._rollups.learn(n)
         self._db.executemany("INSERT OR IGNORE INTO group_tags VALUES (?, ?)", [(tag, n) for tag in shared.tags])
 
     def _write_operation(self, event: GroupEvent) -> None:
@@ -185,11 +192,15 @@ class SqliteWriter:
             head, company, group_n = Head(), None, None
         else:
             n, head, company, group_n = stored.n, stored.head, stored.company, stored.group_n
-        folded = fold(message_id, head.folded, change.events)
+        steps: list[Step] = []
+        before = counted(head, head.folded) if group_n is not None else None
+        folded = fold(message_id, head.folded, change.events, steps)
         external_id = folded.value("external_id")
         narrow = stored is not None and external_id == head.folded.value("external_id")
         record = change.record
         if record is not None and (rank := record_rank(record)) > head.record:
+            if company is None:
+                steps = steps_of(message_id, folded)
             company, group_n = record.company_code, self._group_n(record.company_code, record.group_id)
             head, body = self._take_record(n, record, rank, head, rows, refused)
             rows.bodies.append((n, group_n, body))
@@ -200,6 +211,9 @@ class SqliteWriter:
         state, (reason, _) = folded.state, folded.reason
         if group_n is not None:
             rows.count(group_n, stored, state, folded.settled_ms)
+            self._rollups.move(group_n, before, counted(head, folded))
+            facts = self._rollups.facts(group_n)
+            self._feed.add(facts.company, facts.group_id, message_id, steps)
         changing = (state, None if state in COMMON_STATES else state, reason or None, folded.settled_ms)
         packed = _encoder.encode(head)
         if narrow:
@@ -245,6 +259,8 @@ class SqliteWriter:
         db.executemany("INSERT OR IGNORE INTO tags VALUES (?, ?)", rows.tags)
         db.executemany(_COUNT, [(*key, number) for key, number in rows.counts.items() if number])
         db.executemany(_SETTLED, [(n, number, last) for n, (number, last) in rows.settled.items()])
+        self._rollups.flush()
+        self._feed.flush(self._clock.now_ms())
         if rows.pace:
             oldest = self._clock.now_ms() // 1000 - _PACE_SECONDS
             db.execute("DELETE FROM pace WHERE second < ?", (oldest,))
