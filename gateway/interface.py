@@ -222,6 +222,54 @@ class MessageDetail(Message):
     events: list[Event]
 
 
+class Rates(TypedDict):
+    delivered: Annotated[float | None, Meta(description="Of those sent; null where none is known to be.")]
+    bounced: Annotated[float | None, Meta(description="Of those sent.")]
+    opened: Annotated[float | None, Meta(description="Of those delivered.")]
+    clicked: Annotated[float | None, Meta(description="Of those delivered.")]
+    complained: Annotated[float | None, Meta(description="Of those delivered.")]
+    unsubscribed: Annotated[float | None, Meta(description="Of those delivered.")]
+
+
+class Statistics(TypedDict):
+    bucket: Annotated[Time, Meta(description="Its beginning, UTC.")]
+    method: NotRequired[Annotated[str, Meta(description="Where grouped by it.")]]
+    tag: NotRequired[Annotated[str, Meta(description="Where grouped by it; a message counts for each of its tags.")]]
+    total: int
+    counts: Annotated[dict[str, int], Meta(description="Messages in each state.")]
+    rates: Rates
+
+
+class StatisticsList(TypedDict):
+    items: list[Statistics]
+
+
+class CostSum(TypedDict):
+    key: Annotated[str, Meta(description="Company, method, tag or day (`YYYY-MM-DD`).")]
+    messages: Annotated[int, Meta(description="Those whose cost is known, of this currency.")]
+    cost: Cost
+
+
+class CostSums(TypedDict):
+    items: list[CostSum]
+
+
+class FeedEvent(TypedDict):
+    cursor: str
+    message_id: str
+    group_id: str
+    company_code: str
+    type: str
+    state: Annotated[str, Meta(description="Of the message, after it.")]
+    time: Time
+    reason: Reason | None
+
+
+class Feed(TypedDict):
+    items: list[FeedEvent]
+    next: Annotated[str, Meta(description="`after` of the next request.")]
+
+
 class Controlled(TypedDict):
     control: str
     stopped: Annotated[int, Meta(description="Messages that waited at that instant; 0 when nothing changed.")]
@@ -260,6 +308,9 @@ _ANSWERS: dict[str, type] = {
     "POST /v1/groups/{group_id}/cancel": Controlled,
     "GET /v1/messages": Messages,
     "GET /v1/messages/{message_id}": MessageDetail,
+    "GET /v1/stats": StatisticsList,
+    "GET /v1/costs": CostSums,
+    "GET /v1/events": Feed,
     "GET /healthz": Alive,
     "GET /readyz": Ready,
 }

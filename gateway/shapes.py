@@ -32,6 +32,7 @@ STATES = (
     "complained",
 )
 _MILESTONES = ("sent", "delivered", "opened", "clicked", "bounced", "complained", "unsubscribed")
+RATES = ("delivered", "bounced", "opened", "clicked", "complained", "unsubscribed")
 _decode = msgspec.msgpack.Decoder().decode
 encode = msgspec.json.Encoder().encode
 
@@ -102,7 +103,7 @@ def _message(message: tracker_pb2.Message, *, detail: bool) -> dict[str, Any]:
         "accepted_at": time_of(message, "accepted_at"),
     }
     body |= {f"{name}_at": time_of(message, f"{name}_at") for name in _MILESTONES}
-    body |= {"resend_of": None, "next_try_at": time_of(message, "next_try_at")}
+    body |= {"resend_of": message.resend_of or None, "next_try_at": time_of(message, "next_try_at")}
     return body | _detail(message) if detail else body
 
 
@@ -133,8 +134,38 @@ def _reason(reason: tracker_pb2.Reason) -> dict[str, str] | None:
 def _cost(message: tracker_pb2.Message) -> dict[str, str] | None:
     if not message.HasField("cost_micros"):
         return None
-    amount = Decimal(message.cost_micros) / 1_000_000
-    return {"amount": f"{amount.normalize():f}", "currency": message.cost_currency}
+    return _money(message.cost_micros, message.cost_currency)
+
+
+def _money(micros: int, currency: str) -> dict[str, str]:
+    return {"amount": f"{(Decimal(micros) / 1_000_000).normalize():f}", "currency": currency}
+
+
+def statistics(item: tracker_pb2.Statistics) -> dict[str, Any]:
+    """A bucket's counts and rates; method and tag only where they were asked for."""
+    names = {name: value for name in ("method", "tag") if (value := getattr(item, name))}
+    rates = {name: getattr(item.rates, name) if item.rates.HasField(name) else None for name in RATES}
+    counts = {**dict.fromkeys(STATES, 0), **dict(item.counts)}
+    return {"bucket": time_of(item, "bucket"), **names, "total": item.total, "counts": counts, "rates": rates}
+
+
+def cost(item: tracker_pb2.Cost) -> dict[str, Any]:
+    """What the messages of one key cost."""
+    return {"key": item.key, "messages": item.messages, "cost": _money(item.cost_micros, item.currency)}
+
+
+def feed_event(item: tracker_pb2.FeedEvent) -> dict[str, Any]:
+    """Something that changed a message."""
+    return {
+        "cursor": item.cursor,
+        "message_id": item.message_id,
+        "group_id": item.group_id,
+        "company_code": item.company_code,
+        "type": item.type,
+        "state": item.state,
+        "time": time_of(item, "time"),
+        "reason": _reason(item.reason),
+    }
 
 
 def time_of(message: ProtoMessage, name: str) -> datetime | None:

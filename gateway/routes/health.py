@@ -11,6 +11,7 @@ from gateway.shapes import json_response
 router = APIRouter(tags=["health"])
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz", summary="Alive")
 async def healthz() -> Response:
     """Always 200."""

@@ -18,51 +18,75 @@ from morpheus_kit.errors import InvalidInputError
 
 router = APIRouter(tags=["messages"])
 MessageId = Annotated[str, Path(min_length=1, max_length=64)]
-_FILTERS = (
+LIST_FILTERS = (
     *("q", "group_id", "tag", "state", "reason", "method", "stream", "address", "external_id", "from", "to"),
-    *("page_size", "page_token"),
 )
 _STATES = ", ".join(shapes.STATES)
 State = Annotated[str | None, Query(description=f"One of {_STATES}.", json_schema_extra={"enum": list(shapes.STATES)})]
 
 
-@router.get("/v1/messages", dependencies=[Depends(only_parameters(*_FILTERS))], summary="Messages, newest first")
-async def list_messages(  # noqa: PLR0913, PLR0917  one argument a query parameter
-    caller: Reader,
-    services: Backend,
-    q: Annotated[str, Query(max_length=1024, description="Words that must all be in it, the last as a prefix.")] = "",
-    group_id: str = "",
-    tag: Annotated[list[str], Query(description="Repeatable; all must match.")] = [],  # noqa: B006  FastAPI copies it
-    state: State = None,
-    reason: str = "",
-    method: str = "",
-    stream: str = "",
-    address: str = "",
-    external_id: str = "",
-    since: Annotated[TimeParameter, Query(alias="from")] = None,
-    until: Annotated[TimeParameter, Query(alias="to")] = None,
-    page_size: PageSize = 50,
-    page_token: PageToken = "",
+class Filters:
+    """The parameters of the list; all of them must match."""
+
+    def __init__(  # noqa: PLR0913, PLR0917  one argument a query parameter
+        self,
+        q: Annotated[
+            str, Query(max_length=1024, description="Words that must all be in it, the last as a prefix.")
+        ] = "",
+        group_id: str = "",
+        tag: Annotated[list[str], Query(description="Repeatable; all must match.")] = [],  # noqa: B006  FastAPI copies it
+        state: State = None,
+        reason: str = "",
+        method: str = "",
+        stream: str = "",
+        address: str = "",
+        external_id: str = "",
+        since: Annotated[TimeParameter, Query(alias="from")] = None,
+        until: Annotated[TimeParameter, Query(alias="to")] = None,
+    ) -> None:
+        """As FastAPI reads them. InvalidInputError."""
+        if state and state not in shapes.STATES:
+            raise InvalidInputError.of("state", f"must be one of {_STATES}")
+        self._fields = {
+            "query": q,
+            "group_id": group_id,
+            "tags": tag,
+            "state": state or "",
+            "reason": reason,
+            "method": method,
+            "stream": stream,
+            "address": address,
+            "external_id": external_id,
+            "from": timestamp("from", since),
+            "to": timestamp("to", until),
+        }
+
+    def list_request(
+        self, company_code: str, page_size: int = 0, page_token: str = ""
+    ) -> tracker_pb2.ListMessagesRequest:
+        """For one page."""
+        return tracker_pb2.ListMessagesRequest(
+            company_code=company_code, page_size=page_size, page_token=page_token, **self._fields
+        )
+
+    def export_request(self, company_code: str) -> tracker_pb2.ExportMessagesRequest:
+        """For all of them."""
+        return tracker_pb2.ExportMessagesRequest(filter=self.list_request(company_code))
+
+
+MessageFilters = Annotated[Filters, Depends()]
+
+
+@router.get(
+    "/v1/messages",
+    dependencies=[Depends(only_parameters(*LIST_FILTERS, "page_size", "page_token"))],
+    summary="Messages, newest first",
+)
+async def list_messages(
+    caller: Reader, services: Backend, filters: MessageFilters, page_size: PageSize = 50, page_token: PageToken = ""
 ) -> Response:
     """All filters must match; times are acceptance times, half-open."""
-    if state and state not in shapes.STATES:
-        raise InvalidInputError.of("state", f"must be one of {_STATES}")
-    query = tracker_pb2.ListMessagesRequest(
-        company_code=caller.company_code,
-        query=q,
-        group_id=group_id,
-        tags=tag,
-        state=state or "",
-        reason=reason,
-        method=method,
-        stream=stream,
-        address=address,
-        external_id=external_id,
-        to=timestamp("to", until),
-        page_size=page_size,
-        page_token=page_token,
-        **{"from": timestamp("from", since)},
-    )
+    query = filters.list_request(caller.company_code, page_size, page_token)
     found = await answer(services.tracker.ListMessages(query, timeout=CALL_SECONDS))
     items = [shapes.message_item(item) for item in found.messages]
     return shapes.json_response({"items": items, "next_page_token": found.next_page_token})

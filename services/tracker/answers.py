@@ -29,7 +29,7 @@ def message_of(document: Document) -> pb.Message:
         provider=folded.value("provider") or "",
         stream=shared.stream,
         state=folded.state,
-        reason=_reason(*folded.reason),
+        reason=reason_of(*folded.reason),
         address=head.address,
         first_name=head.first_name,
         last_name=head.last_name,
@@ -51,6 +51,7 @@ def message_of(document: Document) -> pb.Message:
         bounced_at=timestamp(folded.first.get("bounced", 0)),
         complained_at=timestamp(folded.first.get("complained", 0)),
         unsubscribed_at=timestamp(folded.first.get("unsubscribed", 0)),
+        resend_of=head.resend_of,
     )
     if document.body is not None:
         _add_detail(message, document)
@@ -98,7 +99,7 @@ def group_of(view: GroupView) -> pb.Group:
         stream=shared.stream,
         tags=shared.tags,
         control=view.control,
-        reason=_reason(*view.reason),
+        reason=reason_of(*view.reason),
         total=view.total,
         progress=pb.Progress(
             waiting=progress.waiting, sending=progress.sending, uncertain=progress.uncertain, ended=progress.ended
@@ -140,7 +141,8 @@ def _shared(shared: SharedInfo, pins: Mapping[str, str], parts_in: int) -> bytes
     )
 
 
-def _reason(code: str, text: str) -> pb.Reason | None:
+def reason_of(code: str, text: str = "") -> pb.Reason | None:
+    """None where there is no reason; without words of its own it has those of the table."""
     return pb.Reason(code=code, text=text or _text(code)) if code else None
 
 

@@ -14,6 +14,7 @@ from services.tracker.consumer import Consumer
 from services.tracker.ledger import Ledgers
 from services.tracker.paging import PageTokens
 from services.tracker.queries import Queries
+from services.tracker.reporting import Reporting
 from services.tracker.service import TrackerService
 from services.tracker.store.base import EVERYONE
 from services.tracker.store.sqlite import SqliteStore
@@ -33,7 +34,8 @@ async def build(config: Config) -> Unit:
         return consumers[ids.partition_of(company, config.partitions)].recorded_ms
 
     tokens = PageTokens(config.token_secret.get_secret_value())
-    service = TrackerService(Queries(store, Ledgers(redis, config.partitions), tokens, clock, recorded_ms))
+    queries = Queries(store, Ledgers(redis, config.partitions), tokens, clock, recorded_ms)
+    service = TrackerService(queries, Reporting(store, clock))
     server = RpcServer(config.tracker_addr, lambda each: add_TrackerServiceServicer_to_server(service, each))
     tasks = [Task(f"outcomes-{number}", consumer.main) for number, consumer in enumerate(consumers)]
     return Unit("tracker", [Connection(redis), store, *tasks, server], config.grace)

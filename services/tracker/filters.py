@@ -38,7 +38,7 @@ def page_size(size: int) -> int:
 def group_filter(request: pb.ListGroupsRequest) -> GroupFilter:
     """Of a list of groups."""
     _known("method", request.method, METHODS)
-    return GroupFilter(request.tag, request.method, *_range(request))
+    return GroupFilter(request.tag, request.method, *time_range(request))
 
 
 def message_filter(request: pb.ListMessagesRequest) -> MessageFilter:
@@ -63,7 +63,7 @@ def message_filter(request: pb.ListMessagesRequest) -> MessageFilter:
         request.stream,
         request.address,
         request.external_id,
-        *_range(request),
+        *time_range(request),
     )
 
 
@@ -72,7 +72,9 @@ def _known(path: str, value: str, allowed: Iterable[str]) -> None:
         raise InvalidInputError.of(path, f"must be one of {', '.join(allowed)}")
 
 
-def _range(request: pb.ListGroupsRequest | pb.ListMessagesRequest) -> tuple[int | None, int | None]:
+def time_range(
+    request: pb.ListGroupsRequest | pb.ListMessagesRequest | pb.GetStatisticsRequest | pb.GetCostsRequest,
+) -> tuple[int | None, int | None]:
     """Half-open, in milliseconds: rounding up keeps what is at or after `from` and before `to`."""
     start = _ceil_ms(getattr(request, "from")) if request.HasField("from") else None
     return start, _ceil_ms(request.to) if request.HasField("to") else None

@@ -23,6 +23,7 @@ from services.tracker.store.base import (
 )
 
 _WATCH_SECONDS = 0.5
+_EXPORT_PAGE = 500
 
 
 class Queries:
@@ -101,6 +102,20 @@ class Queries:
         if len(found) > size:
             following = self._tokens.make(question, Position(shown[-1].head.accepted_at_ms, shown[-1].tie))
         return shown, following
+
+    async def every_message(self, company: str, wanted: MessageFilter) -> AsyncIterator[list[Document]]:
+        """All pages of the list, one at a time: none is read before the last one was taken."""
+        after: Position | None = None
+        while True:
+            try:
+                found = await self._store.messages(company, wanted, after, _EXPORT_PAGE)
+            except StoreDownError as exc:
+                raise _down() from exc
+            if found:
+                yield found
+            if len(found) < _EXPORT_PAGE:
+                return
+            after = Position(found[-1].head.accepted_at_ms, found[-1].tie)
 
     async def message(self, company: str, message_id: str) -> Document:
         """One message with its body. NotFoundError, also when it is another company's."""

@@ -8,17 +8,20 @@ from typing import Any
 from morpheus.tracker.v1 import tracker_pb2 as pb
 from morpheus.tracker.v1 import tracker_pb2_grpc as rpc
 
+from morpheus_kit.errors import InvalidInputError
 from services.tracker.answers import group_of, message_of
 from services.tracker.filters import company_of, group_filter, message_filter, page_size
 from services.tracker.queries import Queries
+from services.tracker.reporting import Reporting
 
 
 class TrackerService(rpc.TrackerServiceServicer):
     """Serves `morpheus.tracker.v1.TrackerService`."""
 
-    def __init__(self, queries: Queries) -> None:
-        """`queries` answers."""
+    def __init__(self, queries: Queries, reporting: Reporting) -> None:
+        """These two answer."""
         self._queries = queries
+        self._reporting = reporting
 
     async def GetGroup(self, request: pb.GetGroupRequest, context: Any) -> pb.GetGroupResponse:
         view = await self._queries.group(company_of(request.company_code), request.group_id)
@@ -41,3 +44,24 @@ class TrackerService(rpc.TrackerServiceServicer):
     async def GetMessage(self, request: pb.GetMessageRequest, context: Any) -> pb.GetMessageResponse:
         document = await self._queries.message(company_of(request.company_code), request.id)
         return pb.GetMessageResponse(message=message_of(document))
+
+    async def ExportMessages(
+        self, request: pb.ExportMessagesRequest, context: Any
+    ) -> AsyncIterator[pb.ExportMessagesResponse]:
+        asked = request.filter
+        if asked.page_size or asked.page_token:
+            raise InvalidInputError.of("page_token" if asked.page_token else "page_size", "an export has no pages")
+        async for page in self._queries.every_message(company_of(asked.company_code), message_filter(asked)):
+            yield pb.ExportMessagesResponse(messages=[message_of(each) for each in page])
+
+    async def GetStatistics(self, request: pb.GetStatisticsRequest, context: Any) -> pb.GetStatisticsResponse:
+        return pb.GetStatisticsResponse(items=await self._reporting.statistics(request))
+
+    async def GetCosts(self, request: pb.GetCostsRequest, context: Any) -> pb.GetCostsResponse:
+        return pb.GetCostsResponse(items=await self._reporting.costs(request))
+
+    async def StreamEvents(
+        self, request: pb.StreamEventsRequest, context: Any
+    ) -> AsyncIterator[pb.StreamEventsResponse]:
+        async for items in self._reporting.events(request):
+            yield pb.StreamEventsResponse(items=items)

@@ -17,6 +17,13 @@ class FakeTracker(tracker_pb2_grpc.TrackerServiceServicer):
     def __init__(self) -> None:
         self.groups: list[tracker_pb2.Group] = []
         self.messages: list[tracker_pb2.Message] = []
+        self.statistics: list[tracker_pb2.Statistics] = []
+        self.costs: list[tracker_pb2.Cost] = []
+        self.events: list[tracker_pb2.FeedEvent] = []
+        self.exported = 1
+        """How often an export gives all messages."""
+        self.break_off: MorpheusError | None = None
+        """Raised at the end of an export."""
         self.asked: list[Any] = []
         self.failure: MorpheusError | None = None
 
@@ -62,6 +69,26 @@ class FakeTracker(tracker_pb2_grpc.TrackerServiceServicer):
             if item.id == request.id and request.company_code in {"*", item.company_code}:
                 return tracker_pb2.GetMessageResponse(message=item)
         raise NotFoundError("There is no such message.")
+
+    async def GetStatistics(self, request: Any, context: Any) -> tracker_pb2.GetStatisticsResponse:
+        self._record(request)
+        return tracker_pb2.GetStatisticsResponse(items=self.statistics)
+
+    async def GetCosts(self, request: Any, context: Any) -> tracker_pb2.GetCostsResponse:
+        self._record(request)
+        return tracker_pb2.GetCostsResponse(items=self.costs)
+
+    async def StreamEvents(self, request: Any, context: Any) -> AsyncIterator[tracker_pb2.StreamEventsResponse]:
+        self._record(request)
+        for item in self.events[: request.limit]:
+            yield tracker_pb2.StreamEventsResponse(items=[item])
+
+    async def ExportMessages(self, request: Any, context: Any) -> AsyncIterator[tracker_pb2.ExportMessagesResponse]:
+        self._record(request)
+        for _ in range(self.exported):
+            yield tracker_pb2.ExportMessagesResponse(messages=self.messages)
+        if self.break_off is not None:
+            raise self.break_off
 
 
 class FakeDispatcher(dispatcher_pb2_grpc.DispatcherServiceServicer):

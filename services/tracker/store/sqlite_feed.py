@@ -24,6 +24,9 @@ _MOST_DIGITS = 18
 _LEVEL = 1
 
 _SELECT = "SELECT f.last_seq, f.company, f.items FROM feed f"
+_DROP_OLD = (
+    "DELETE FROM feed WHERE recorded_ms < ? AND last_seq IN (SELECT last_seq FROM feed ORDER BY last_seq LIMIT ?)"
+)
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -66,10 +69,7 @@ class FeedWriter:
                 seq += len(block)
                 packed = compressor.compress(_encoder.encode(block))
                 self._db.execute("INSERT INTO feed VALUES (?, ?, ?, ?)", (seq, company, now_ms, packed))
-        self._db.execute(
-            "DELETE FROM feed WHERE recorded_ms < ? AND last_seq IN (SELECT last_seq FROM feed ORDER BY last_seq LIMIT ?)",
-            (now_ms - FEED_MS, _BLOCKS_DROPPED),
-        )
+        self._db.execute(_DROP_OLD, (now_ms - FEED_MS, _BLOCKS_DROPPED))
         self._items.clear()
 
     def forget(self) -> None:

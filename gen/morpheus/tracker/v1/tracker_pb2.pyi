@@ -605,6 +605,7 @@ class Message(_message.Message):
     COMPLAINED_AT_FIELD_NUMBER: _builtins.int
     UNSUBSCRIBED_AT_FIELD_NUMBER: _builtins.int
     NEXT_TRY_AT_FIELD_NUMBER: _builtins.int
+    RESEND_OF_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Message id."""
     group_id: _builtins.str
@@ -647,6 +648,8 @@ class Message(_message.Message):
     """Passes of the gate."""
     bounce_type: _builtins.str
     """soft or hard; empty unless bounced."""
+    resend_of: _builtins.str
+    """The message that this one repeats; empty for others."""
     @_builtins.property
     def reason(self) -> Global___Reason:
         """Why it did not arrive or waits."""
@@ -736,10 +739,11 @@ class Message(_message.Message):
         complained_at: _timestamp_pb2.Timestamp | None = ...,
         unsubscribed_at: _timestamp_pb2.Timestamp | None = ...,
         next_try_at: _timestamp_pb2.Timestamp | None = ...,
+        resend_of: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_micros", b"_cost_micros", "_segments", b"_segments", "accepted_at", b"accepted_at", "bounced_at", b"bounced_at", "clicked_at", b"clicked_at", "complained_at", b"complained_at", "cost_micros", b"cost_micros", "delivered_at", b"delivered_at", "next_try_at", b"next_try_at", "opened_at", b"opened_at", "reason", b"reason", "segments", b"segments", "sent_at", b"sent_at", "unsubscribed_at", b"unsubscribed_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_micros", b"_cost_micros", "_segments", b"_segments", "accepted_at", b"accepted_at", "address", b"address", "attachments", b"attachments", "attempts", b"attempts", "bounce_type", b"bounce_type", "bounced_at", b"bounced_at", "clicked_at", b"clicked_at", "company_code", b"company_code", "complained_at", b"complained_at", "context", b"context", "cost_currency", b"cost_currency", "cost_micros", b"cost_micros", "delivered_at", b"delivered_at", "events", b"events", "external_id", b"external_id", "first_name", b"first_name", "group_id", b"group_id", "html", b"html", "id", b"id", "last_name", b"last_name", "method", b"method", "next_try_at", b"next_try_at", "opened_at", b"opened_at", "provider", b"provider", "reason", b"reason", "segments", b"segments", "sent_at", b"sent_at", "state", b"state", "stream", b"stream", "subject", b"subject", "tags", b"tags", "text", b"text", "unsubscribed_at", b"unsubscribed_at", "user_link", b"user_link"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_micros", b"_cost_micros", "_segments", b"_segments", "accepted_at", b"accepted_at", "address", b"address", "attachments", b"attachments", "attempts", b"attempts", "bounce_type", b"bounce_type", "bounced_at", b"bounced_at", "clicked_at", b"clicked_at", "company_code", b"company_code", "complained_at", b"complained_at", "context", b"context", "cost_currency", b"cost_currency", "cost_micros", b"cost_micros", "delivered_at", b"delivered_at", "events", b"events", "external_id", b"external_id", "first_name", b"first_name", "group_id", b"group_id", "html", b"html", "id", b"id", "last_name", b"last_name", "method", b"method", "next_try_at", b"next_try_at", "opened_at", b"opened_at", "provider", b"provider", "reason", b"reason", "resend_of", b"resend_of", "segments", b"segments", "sent_at", b"sent_at", "state", b"state", "stream", b"stream", "subject", b"subject", "tags", b"tags", "text", b"text", "unsubscribed_at", b"unsubscribed_at", "user_link", b"user_link"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost_micros: _TypeAlias = _typing.Literal["cost_micros"]  # noqa: Y015
     _WhichOneofArgType__cost_micros: _TypeAlias = _typing.Literal["_cost_micros", b"_cost_micros"]  # noqa: Y015
@@ -817,3 +821,446 @@ class MessageEvent(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MessageEvent: _TypeAlias = MessageEvent  # noqa: Y015
+
+@_typing.final
+class ExportMessagesRequest(_message.Message):
+    """Which messages: the filters of ListMessages."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILTER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def filter(self) -> Global___ListMessagesRequest:
+        """Its page_size and page_token must not be set."""
+
+    def __init__(
+        self,
+        *,
+        filter: Global___ListMessagesRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportMessagesRequest: _TypeAlias = ExportMessagesRequest  # noqa: Y015
+
+@_typing.final
+class ExportMessagesResponse(_message.Message):
+    """Some of the messages."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Message]:
+        """As in a list; at most 500."""
+
+    def __init__(
+        self,
+        *,
+        messages: _abc.Iterable[Global___Message] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["messages", b"messages"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportMessagesResponse: _TypeAlias = ExportMessagesResponse  # noqa: Y015
+
+@_typing.final
+class GetStatisticsRequest(_message.Message):
+    """Which messages are counted, and how."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPANY_CODE_FIELD_NUMBER: _builtins.int
+    FROM_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
+    INTERVAL_FIELD_NUMBER: _builtins.int
+    GROUP_BY_FIELD_NUMBER: _builtins.int
+    company_code: _builtins.str
+    """Company that asks."""
+    interval: _builtins.str
+    """day (at most 366 of them) or hour (at most 744); empty means day."""
+    @_builtins.property
+    def to(self) -> _timestamp_pb2.Timestamp:
+        """Accepted before; absent: now."""
+
+    @_builtins.property
+    def group_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """method, tag, both or none. By tag: the 1,000 tags with the most messages."""
+
+    def __init__(
+        self,
+        *,
+        company_code: _builtins.str = ...,
+        to: _timestamp_pb2.Timestamp | None = ...,
+        interval: _builtins.str = ...,
+        group_by: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["from", b"from", "to", b"to"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["company_code", b"company_code", "from", b"from", "group_by", b"group_by", "interval", b"interval", "to", b"to"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetStatisticsRequest: _TypeAlias = GetStatisticsRequest  # noqa: Y015
+
+@_typing.final
+class GetStatisticsResponse(_message.Message):
+    """Ordered by bucket, method, tag; at most 10,000, else the request is refused."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Statistics]:
+        """Only those with messages."""
+
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___Statistics] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetStatisticsResponse: _TypeAlias = GetStatisticsResponse  # noqa: Y015
+
+@_typing.final
+class Statistics(_message.Message):
+    """Messages of one bucket."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class CountsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    BUCKET_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    TAG_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    RATES_FIELD_NUMBER: _builtins.int
+    method: _builtins.str
+    """Empty unless asked for."""
+    tag: _builtins.str
+    """Empty unless asked for; a message counts for each of its tags."""
+    total: _builtins.int
+    """Messages."""
+    @_builtins.property
+    def bucket(self) -> _timestamp_pb2.Timestamp:
+        """Its beginning, UTC."""
+
+    @_builtins.property
+    def counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Messages by state, every state."""
+
+    @_builtins.property
+    def rates(self) -> Global___Rates:
+        """By milestones."""
+
+    def __init__(
+        self,
+        *,
+        bucket: _timestamp_pb2.Timestamp | None = ...,
+        method: _builtins.str = ...,
+        tag: _builtins.str = ...,
+        total: _builtins.int = ...,
+        counts: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        rates: Global___Rates | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bucket", b"bucket", "rates", b"rates"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bucket", b"bucket", "counts", b"counts", "method", b"method", "rates", b"rates", "tag", b"tag", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Statistics: _TypeAlias = Statistics  # noqa: Y015
+
+@_typing.final
+class Rates(_message.Message):
+    """Parts of one, absent where nothing is known that they could be parts of."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DELIVERED_FIELD_NUMBER: _builtins.int
+    BOUNCED_FIELD_NUMBER: _builtins.int
+    OPENED_FIELD_NUMBER: _builtins.int
+    CLICKED_FIELD_NUMBER: _builtins.int
+    COMPLAINED_FIELD_NUMBER: _builtins.int
+    UNSUBSCRIBED_FIELD_NUMBER: _builtins.int
+    delivered: _builtins.float
+    """Delivered of those sent."""
+    bounced: _builtins.float
+    """Bounced of those sent."""
+    opened: _builtins.float
+    """Opened of those delivered."""
+    clicked: _builtins.float
+    """Clicked of those delivered."""
+    complained: _builtins.float
+    """Complained of those delivered."""
+    unsubscribed: _builtins.float
+    """Unsubscribed of those delivered."""
+    def __init__(
+        self,
+        *,
+        delivered: _builtins.float | None = ...,
+        bounced: _builtins.float | None = ...,
+        opened: _builtins.float | None = ...,
+        clicked: _builtins.float | None = ...,
+        complained: _builtins.float | None = ...,
+        unsubscribed: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_bounced", b"_bounced", "_clicked", b"_clicked", "_complained", b"_complained", "_delivered", b"_delivered", "_opened", b"_opened", "_unsubscribed", b"_unsubscribed", "bounced", b"bounced", "clicked", b"clicked", "complained", b"complained", "delivered", b"delivered", "opened", b"opened", "unsubscribed", b"unsubscribed"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bounced", b"_bounced", "_clicked", b"_clicked", "_complained", b"_complained", "_delivered", b"_delivered", "_opened", b"_opened", "_unsubscribed", b"_unsubscribed", "bounced", b"bounced", "clicked", b"clicked", "complained", b"complained", "delivered", b"delivered", "opened", b"opened", "unsubscribed", b"unsubscribed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__bounced: _TypeAlias = _typing.Literal["bounced"]  # noqa: Y015
+    _WhichOneofArgType__bounced: _TypeAlias = _typing.Literal["_bounced", b"_bounced"]  # noqa: Y015
+    _WhichOneofReturnType__clicked: _TypeAlias = _typing.Literal["clicked"]  # noqa: Y015
+    _WhichOneofArgType__clicked: _TypeAlias = _typing.Literal["_clicked", b"_clicked"]  # noqa: Y015
+    _WhichOneofReturnType__complained: _TypeAlias = _typing.Literal["complained"]  # noqa: Y015
+    _WhichOneofArgType__complained: _TypeAlias = _typing.Literal["_complained", b"_complained"]  # noqa: Y015
+    _WhichOneofReturnType__delivered: _TypeAlias = _typing.Literal["delivered"]  # noqa: Y015
+    _WhichOneofArgType__delivered: _TypeAlias = _typing.Literal["_delivered", b"_delivered"]  # noqa: Y015
+    _WhichOneofReturnType__opened: _TypeAlias = _typing.Literal["opened"]  # noqa: Y015
+    _WhichOneofArgType__opened: _TypeAlias = _typing.Literal["_opened", b"_opened"]  # noqa: Y015
+    _WhichOneofReturnType__unsubscribed: _TypeAlias = _typing.Literal["unsubscribed"]  # noqa: Y015
+    _WhichOneofArgType__unsubscribed: _TypeAlias = _typing.Literal["_unsubscribed", b"_unsubscribed"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__bounced) -> _WhichOneofReturnType__bounced | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__clicked) -> _WhichOneofReturnType__clicked | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__complained) -> _WhichOneofReturnType__complained | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__delivered) -> _WhichOneofReturnType__delivered | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__opened) -> _WhichOneofReturnType__opened | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__unsubscribed) -> _WhichOneofReturnType__unsubscribed | None: ...
+
+Global___Rates: _TypeAlias = Rates  # noqa: Y015
+
+@_typing.final
+class GetCostsRequest(_message.Message):
+    """Whose costs, and how they are summed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPANY_CODE_FIELD_NUMBER: _builtins.int
+    FROM_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
+    GROUP_BY_FIELD_NUMBER: _builtins.int
+    company_code: _builtins.str
+    """Company that asks."""
+    group_by: _builtins.str
+    """company, method, tag or day; empty means company. By tag: the 1,000 tags with the most messages."""
+    @_builtins.property
+    def to(self) -> _timestamp_pb2.Timestamp:
+        """Accepted before."""
+
+    def __init__(
+        self,
+        *,
+        company_code: _builtins.str = ...,
+        to: _timestamp_pb2.Timestamp | None = ...,
+        group_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["from", b"from", "to", b"to"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["company_code", b"company_code", "from", b"from", "group_by", b"group_by", "to", b"to"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCostsRequest: _TypeAlias = GetCostsRequest  # noqa: Y015
+
+@_typing.final
+class GetCostsResponse(_message.Message):
+    """Ordered by key and currency; at most 10,000, else the request is refused."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Cost]:
+        """The sums."""
+
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___Cost] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCostsResponse: _TypeAlias = GetCostsResponse  # noqa: Y015
+
+@_typing.final
+class Cost(_message.Message):
+    """Messages whose cost is known, of one currency."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    MESSAGES_FIELD_NUMBER: _builtins.int
+    COST_MICROS_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    """Company, method, tag or day (`YYYY-MM-DD`)."""
+    messages: _builtins.int
+    """Messages."""
+    cost_micros: _builtins.int
+    """Millionths of the currency's unit."""
+    currency: _builtins.str
+    """ISO 4217."""
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        messages: _builtins.int = ...,
+        cost_micros: _builtins.int = ...,
+        currency: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost_micros", b"cost_micros", "currency", b"currency", "key", b"key", "messages", b"messages"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Cost: _TypeAlias = Cost  # noqa: Y015
+
+@_typing.final
+class StreamEventsRequest(_message.Message):
+    """From where on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPANY_CODE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    company_code: _builtins.str
+    """Company that asks."""
+    after: _builtins.str
+    """Cursor of the last event that is known; empty: from the oldest."""
+    limit: _builtins.int
+    """1-1000: the stream ends after so many, or with the newest; 0: it goes on with what comes."""
+    def __init__(
+        self,
+        *,
+        company_code: _builtins.str = ...,
+        after: _builtins.str = ...,
+        limit: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "company_code", b"company_code", "limit", b"limit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamEventsRequest: _TypeAlias = StreamEventsRequest  # noqa: Y015
+
+@_typing.final
+class StreamEventsResponse(_message.Message):
+    """Some of the events."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeedEvent]:
+        """At most 1000."""
+
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___FeedEvent] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamEventsResponse: _TypeAlias = StreamEventsResponse  # noqa: Y015
+
+@_typing.final
+class FeedEvent(_message.Message):
+    """Something that changed a message: its state, or a milestone reached for the first time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CURSOR_FIELD_NUMBER: _builtins.int
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    GROUP_ID_FIELD_NUMBER: _builtins.int
+    COMPANY_CODE_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    cursor: _builtins.str
+    """Where a reader goes on after it; opaque."""
+    message_id: _builtins.str
+    """Message id."""
+    group_id: _builtins.str
+    """Its group."""
+    company_code: _builtins.str
+    """Its company."""
+    type: _builtins.str
+    """Event type, e.g. soft_bounced."""
+    state: _builtins.str
+    """State of the message after it."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When, by the clock of whoever saw it."""
+
+    @_builtins.property
+    def reason(self) -> Global___Reason:
+        """Why it did not arrive or waits."""
+
+    def __init__(
+        self,
+        *,
+        cursor: _builtins.str = ...,
+        message_id: _builtins.str = ...,
+        group_id: _builtins.str = ...,
+        company_code: _builtins.str = ...,
+        type: _builtins.str = ...,
+        state: _builtins.str = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        reason: Global___Reason | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["company_code", b"company_code", "cursor", b"cursor", "group_id", b"group_id", "message_id", b"message_id", "reason", b"reason", "state", b"state", "time", b"time", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FeedEvent: _TypeAlias = FeedEvent  # noqa: Y015

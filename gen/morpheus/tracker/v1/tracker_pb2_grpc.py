@@ -61,6 +61,26 @@ class TrackerServiceStub:
                 request_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.GetMessageRequest.SerializeToString,
                 response_deserializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.GetMessageResponse.FromString,
                 _registered_method=True)
+        self.ExportMessages = channel.unary_stream(
+                '/morpheus.tracker.v1.TrackerService/ExportMessages',
+                request_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.ExportMessagesRequest.SerializeToString,
+                response_deserializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.ExportMessagesResponse.FromString,
+                _registered_method=True)
+        self.GetStatistics = channel.unary_unary(
+                '/morpheus.tracker.v1.TrackerService/GetStatistics',
+                request_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.GetStatisticsRequest.SerializeToString,
+                response_deserializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.GetStatisticsResponse.FromString,
+                _registered_method=True)
+        self.GetCosts = channel.unary_unary(
+                '/morpheus.tracker.v1.TrackerService/GetCosts',
+                request_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.GetCostsRequest.SerializeToString,
+                response_deserializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.GetCostsResponse.FromString,
+                _registered_method=True)
+        self.StreamEvents = channel.unary_stream(
+                '/morpheus.tracker.v1.TrackerService/StreamEvents',
+                request_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.StreamEventsRequest.SerializeToString,
+                response_deserializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.StreamEventsResponse.FromString,
+                _registered_method=True)
 
 
 class TrackerServiceServicer:
@@ -103,6 +123,34 @@ class TrackerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportMessages(self, request, context):
+        """All messages of the list, newest first, in chunks of some hundred.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetStatistics(self, request, context):
+        """Messages counted by bucket of acceptance time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCosts(self, request, context):
+        """What messages cost, by currency.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamEvents(self, request, context):
+        """What changed messages within the last 30 days, in order of recording, at least once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TrackerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -130,6 +178,26 @@ def add_TrackerServiceServicer_to_server(servicer, server):
                     servicer.GetMessage,
                     request_deserializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.GetMessageRequest.FromString,
                     response_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.GetMessageResponse.SerializeToString,
+            ),
+            'ExportMessages': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportMessages,
+                    request_deserializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.ExportMessagesRequest.FromString,
+                    response_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.ExportMessagesResponse.SerializeToString,
+            ),
+            'GetStatistics': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStatistics,
+                    request_deserializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.GetStatisticsRequest.FromString,
+                    response_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.GetStatisticsResponse.SerializeToString,
+            ),
+            'GetCosts': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCosts,
+                    request_deserializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.GetCostsRequest.FromString,
+                    response_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.GetCostsResponse.SerializeToString,
+            ),
+            'StreamEvents': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamEvents,
+                    request_deserializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.StreamEventsRequest.FromString,
+                    response_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.StreamEventsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -269,6 +337,114 @@ class TrackerService:
             '/morpheus.tracker.v1.TrackerService/GetMessage',
             morpheus_dot_tracker_dot_v1_dot_tracker__pb2.GetMessageRequest.SerializeToString,
             morpheus_dot_tracker_dot_v1_dot_tracker__pb2.GetMessageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportMessages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/morpheus.tracker.v1.TrackerService/ExportMessages',
+            morpheus_dot_tracker_dot_v1_dot_tracker__pb2.ExportMessagesRequest.SerializeToString,
+            morpheus_dot_tracker_dot_v1_dot_tracker__pb2.ExportMessagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStatistics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/morpheus.tracker.v1.TrackerService/GetStatistics',
+            morpheus_dot_tracker_dot_v1_dot_tracker__pb2.GetStatisticsRequest.SerializeToString,
+            morpheus_dot_tracker_dot_v1_dot_tracker__pb2.GetStatisticsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCosts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/morpheus.tracker.v1.TrackerService/GetCosts',
+            morpheus_dot_tracker_dot_v1_dot_tracker__pb2.GetCostsRequest.SerializeToString,
+            morpheus_dot_tracker_dot_v1_dot_tracker__pb2.GetCostsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/morpheus.tracker.v1.TrackerService/StreamEvents',
+            morpheus_dot_tracker_dot_v1_dot_tracker__pb2.StreamEventsRequest.SerializeToString,
+            morpheus_dot_tracker_dot_v1_dot_tracker__pb2.StreamEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

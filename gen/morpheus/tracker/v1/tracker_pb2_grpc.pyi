@@ -45,6 +45,14 @@ class TrackerServiceStub:
     """Messages, newest first, without bodies, context, attachments and events."""
     GetMessage: _grpc.UnaryUnaryMultiCallable[_tracker_pb2.GetMessageRequest, _tracker_pb2.GetMessageResponse]
     """One message with everything that is kept of it."""
+    ExportMessages: _grpc.UnaryStreamMultiCallable[_tracker_pb2.ExportMessagesRequest, _tracker_pb2.ExportMessagesResponse]
+    """All messages of the list, newest first, in chunks of some hundred."""
+    GetStatistics: _grpc.UnaryUnaryMultiCallable[_tracker_pb2.GetStatisticsRequest, _tracker_pb2.GetStatisticsResponse]
+    """Messages counted by bucket of acceptance time."""
+    GetCosts: _grpc.UnaryUnaryMultiCallable[_tracker_pb2.GetCostsRequest, _tracker_pb2.GetCostsResponse]
+    """What messages cost, by currency."""
+    StreamEvents: _grpc.UnaryStreamMultiCallable[_tracker_pb2.StreamEventsRequest, _tracker_pb2.StreamEventsResponse]
+    """What changed messages within the last 30 days, in order of recording, at least once."""
 
 @_typing.type_check_only
 class TrackerServiceAsyncStub(TrackerServiceStub):
@@ -63,6 +71,14 @@ class TrackerServiceAsyncStub(TrackerServiceStub):
     """Messages, newest first, without bodies, context, attachments and events."""
     GetMessage: _aio.UnaryUnaryMultiCallable[_tracker_pb2.GetMessageRequest, _tracker_pb2.GetMessageResponse]  # type: ignore[assignment]
     """One message with everything that is kept of it."""
+    ExportMessages: _aio.UnaryStreamMultiCallable[_tracker_pb2.ExportMessagesRequest, _tracker_pb2.ExportMessagesResponse]  # type: ignore[assignment]
+    """All messages of the list, newest first, in chunks of some hundred."""
+    GetStatistics: _aio.UnaryUnaryMultiCallable[_tracker_pb2.GetStatisticsRequest, _tracker_pb2.GetStatisticsResponse]  # type: ignore[assignment]
+    """Messages counted by bucket of acceptance time."""
+    GetCosts: _aio.UnaryUnaryMultiCallable[_tracker_pb2.GetCostsRequest, _tracker_pb2.GetCostsResponse]  # type: ignore[assignment]
+    """What messages cost, by currency."""
+    StreamEvents: _aio.UnaryStreamMultiCallable[_tracker_pb2.StreamEventsRequest, _tracker_pb2.StreamEventsResponse]  # type: ignore[assignment]
+    """What changed messages within the last 30 days, in order of recording, at least once."""
 
 class TrackerServiceServicer(metaclass=_abc_1.ABCMeta):
     """TrackerService owns the records. Every request names a company and sees only its records;
@@ -108,5 +124,37 @@ class TrackerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tracker_pb2.GetMessageResponse, _abc.Awaitable[_tracker_pb2.GetMessageResponse]]:
         """One message with everything that is kept of it."""
+
+    @_abc_1.abstractmethod
+    def ExportMessages(
+        self,
+        request: _tracker_pb2.ExportMessagesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_tracker_pb2.ExportMessagesResponse], _abc.AsyncIterator[_tracker_pb2.ExportMessagesResponse]]:
+        """All messages of the list, newest first, in chunks of some hundred."""
+
+    @_abc_1.abstractmethod
+    def GetStatistics(
+        self,
+        request: _tracker_pb2.GetStatisticsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tracker_pb2.GetStatisticsResponse, _abc.Awaitable[_tracker_pb2.GetStatisticsResponse]]:
+        """Messages counted by bucket of acceptance time."""
+
+    @_abc_1.abstractmethod
+    def GetCosts(
+        self,
+        request: _tracker_pb2.GetCostsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tracker_pb2.GetCostsResponse, _abc.Awaitable[_tracker_pb2.GetCostsResponse]]:
+        """What messages cost, by currency."""
+
+    @_abc_1.abstractmethod
+    def StreamEvents(
+        self,
+        request: _tracker_pb2.StreamEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_tracker_pb2.StreamEventsResponse], _abc.AsyncIterator[_tracker_pb2.StreamEventsResponse]]:
+        """What changed messages within the last 30 days, in order of recording, at least once."""
 
 def add_TrackerServiceServicer_to_server(servicer: TrackerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
