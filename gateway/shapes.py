@@ -144,7 +144,8 @@ def _money(micros: int, currency: str) -> dict[str, str]:
 def statistics(item: tracker_pb2.Statistics) -> dict[str, Any]:
     """A bucket's counts and rates; method and tag only where they were asked for."""
     names = {name: value for name in ("method", "tag") if (value := getattr(item, name))}
-    rates = {name: getattr(item.rates, name) if item.rates.HasField(name) else None for name in RATES}
+    known = {field.name: value for field, value in item.rates.ListFields()}
+    rates = {name: known.get(name) for name in RATES}
     counts = {**dict.fromkeys(STATES, 0), **dict(item.counts)}
     return {"bucket": time_of(item, "bucket"), **names, "total": item.total, "counts": counts, "rates": rates}
 

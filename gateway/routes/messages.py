@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import HTMLResponse, Response
@@ -47,7 +47,7 @@ class Filters:
         """As FastAPI reads them. InvalidInputError."""
         if state and state not in shapes.STATES:
             raise InvalidInputError.of("state", f"must be one of {_STATES}")
-        self._fields = {
+        self._fields: dict[str, Any] = {
             "query": q,
             "group_id": group_id,
             "tags": tag,

@@ -58,6 +58,11 @@ async def test_openapi_names_every_path(stack: Stack) -> None:
         "/v1/messages",
         "/v1/messages/{message_id}",
         "/v1/messages/{message_id}/html",
+        "/v1/messages.csv",
+        "/v1/messages.ndjson",
+        "/v1/stats",
+        "/v1/costs",
+        "/v1/events",
         "/healthz",
         "/readyz",
     } == set(paths)

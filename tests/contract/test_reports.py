@@ -58,7 +58,7 @@ async def test_costs(stack: Stack) -> None:
 
 
 def event(number: int, **more: Any) -> tracker_pb2.FeedEvent:
-    ids = {"message_id": f"m{number}", "group_id": "g", "company_code": "acme"}
+    ids: dict[str, Any] = {"message_id": f"m{number}", "group_id": "g", "company_code": "acme"}
     return tracker_pb2.FeedEvent(cursor=f"c{number}", type="sent", state="sent", time=T1, **ids, **more)
 
 
@@ -159,7 +159,7 @@ async def received(stack: Stack, path: str) -> int:
         size += len(part.get("body", b""))
         ended = part["type"] == "http.response.body" and not part.get("more_body", False)
 
-    transport: Any = stack.http._transport  # noqa: SLF001  what is sent is looked at as it is sent
+    transport: Any = stack.http._transport
     await transport.app(scope, receive, send)
     assert ended
     return size

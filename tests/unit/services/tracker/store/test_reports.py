@@ -264,9 +264,7 @@ async def test_the_feed_is_kept_for_thirty_days_and_numbers_are_not_given_again(
     await store.stop()
 
 
-async def test_a_transaction_that_failed_leaves_no_count_and_no_change(
-    store: SqliteStore, tmp_path: Path
-) -> None:
+async def test_a_transaction_that_failed_leaves_no_count_and_no_change(store: SqliteStore, tmp_path: Path) -> None:
     await store.write(Outcome([group()]))
     with pytest.raises(OverflowError):
         await store.write(
