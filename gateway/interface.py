@@ -275,6 +275,21 @@ class Controlled(TypedDict):
     stopped: Annotated[int, Meta(description="Messages that waited at that instant; 0 when nothing changed.")]
 
 
+class Resent(TypedDict):
+    id: Annotated[str, Meta(description="Of the new message.")]
+    group_id: Annotated[str, Meta(description="Of the new group.")]
+
+
+class Retry(TypedDict):
+    states: NotRequired[Annotated[list[str], Meta(description="Default: `failed`.")]]
+    reasons: NotRequired[Annotated[list[str], Meta(description="Default: any.")]]
+
+
+class Retried(TypedDict):
+    group_id: Annotated[str, Meta(description="Of the new group.")]
+    total: Annotated[int, Meta(description="Messages in it.")]
+
+
 class Alive(TypedDict):
     status: str
 
@@ -306,6 +321,8 @@ _ANSWERS: dict[str, type] = {
     "POST /v1/groups/{group_id}/pause": Controlled,
     "POST /v1/groups/{group_id}/resume": Controlled,
     "POST /v1/groups/{group_id}/cancel": Controlled,
+    "POST /v1/groups/{group_id}/retry": Retried,
+    "POST /v1/messages/{message_id}/resend": Resent,
     "GET /v1/messages": Messages,
     "GET /v1/messages/{message_id}": MessageDetail,
     "GET /v1/stats": StatisticsList,
@@ -332,7 +349,7 @@ def describe(app: FastAPI) -> None:
 
 
 def _completed(document: dict[str, Any]) -> dict[str, Any]:
-    _, schemas = msgspec.json.schema_components([Post, Problem, *_ANSWERS.values()], ref_template=_PLACE)
+    _, schemas = msgspec.json.schema_components([Post, Problem, Retry, *_ANSWERS.values()], ref_template=_PLACE)
     for name, schema in schemas.items():
         # In the order of the declarations above, which is that of the documentation.
         properties = schema["properties"]
@@ -343,6 +360,8 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
             _complete(operation["responses"], _ANSWERS.get(f"{method.upper()} {path}"))
     post = document["paths"]["/v1/groups"]["post"]
     post["requestBody"]["content"]["application/msgpack"]["schema"] = _reference(Post)
+    retry = document["paths"]["/v1/groups/{group_id}/retry"]["post"]
+    retry["requestBody"] = {"content": {"application/json": {"schema": _reference(Retry)}}}
     replayed = {**post["responses"]["202"], "description": "The same bytes were accepted before; nothing was changed."}
     post["responses"] = {"200": replayed, **post["responses"]}
     return document

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from typing import TypeAlias
+from typing import Any
 
 import grpc.aio
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -15,7 +15,6 @@ from gateway.services import SUBMIT_SECONDS, Services, answer
 from morpheus_kit.errors import MorpheusError, UnavailableError
 from morpheus_kit.signing import PAYLOAD_METADATA, SignatureHeaders
 
-_Call: TypeAlias = grpc.aio.StreamUnaryCall[intake_pb2.SubmitGroupRequest, intake_pb2.SubmitGroupResponse]
 # From this size on the walk over the bytes would hold the loop up for more than some milliseconds.
 _THREAD_BYTES = 1024 * 1024
 
@@ -35,10 +34,10 @@ async def submit(
     call = services.intake.SubmitGroup(metadata=metadata, timeout=SUBMIT_SECONDS)
     broken = False
     try:
-        await _write(call, intake_pb2.SubmitGroupRequest(header=header_message(post, digest)))
+        await write_message(call, intake_pb2.SubmitGroupRequest(header=header_message(post, digest)))
         for chunk in post.chunks():
             message = intake_pb2.SubmitGroupRequest(chunk=intake_pb2.RecipientChunk(recipients=chunk))
-            if not await _write(call, message):
+            if not await write_message(call, message):
                 broken = True
                 break
         else:
@@ -56,7 +55,7 @@ async def submit(
         raise
 
 
-async def _write(call: _Call, message: intake_pb2.SubmitGroupRequest) -> bool:
+async def write_message(call: grpc.aio.StreamUnaryCall[Any, Any], message: Any) -> bool:
     """False when intake has answered already: then there is nothing to add, only an answer to read."""
     try:
         await call.write(message)

@@ -34,6 +34,11 @@ def group_uuid(company_code: str, group_id: str) -> str:
     return _uuid5(f"{company_code}/{group_id}")
 
 
+def repeat_group_id(company_code: str, source: str, idempotency_key: str) -> str:
+    """The group of messages that are sent again: one for each key; `source` says what of."""
+    return f"resend-{_uuid5(f'{company_code}/{source}/{idempotency_key}').replace('-', '')}"
+
+
 def group_key(company_code: str, group_id: str) -> str:
     """8 hex digits: the routing of a group's documents."""
     return group_uuid(company_code, group_id)[:8]

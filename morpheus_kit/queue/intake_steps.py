@@ -38,6 +38,8 @@ class CommitPart:
     month: str
     records: bytes = b""
     events: Sequence[bytes] = field(default=())
+    group_events: bytes = b""
+    """A packed array of `GroupEvent`."""
 
 
 class CommitResult(NamedTuple):
@@ -93,6 +95,7 @@ class IntakeSteps(Runner):
             c.month,
             c.records,
             array_header(len(c.events)) + b"".join(c.events) if c.events else b"",
+            c.group_events,
         )
         return CommitResult(cast("CommitKind", kind.decode()), reply, detail.decode())
 

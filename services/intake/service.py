@@ -10,6 +10,7 @@ from morpheus.intake.v1 import intake_pb2, intake_pb2_grpc
 
 from morpheus_kit import logs
 from morpheus_kit.errors import DeadlineError, MorpheusError
+from services.intake.resubmission import resubmit
 from services.intake.submission import Intake
 
 log = logs.get_logger(__name__)
@@ -52,14 +53,35 @@ class IntakeServicer(intake_pb2_grpc.IntakeServiceServicer):
         )
         return response
 
+    async def ResubmitMessages(
+        self,
+        request_iterator: AsyncIterator[intake_pb2.ResubmitMessagesRequest],
+        context: grpc.aio.ServicerContext[intake_pb2.ResubmitMessagesRequest, intake_pb2.ResubmitMessagesResponse],
+    ) -> intake_pb2.ResubmitMessagesResponse:
+        """Messages again, as a new group."""
+        requests = aiter(request_iterator)
+        metadata = {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
+        try:
+            async with asyncio.timeout(min(_LONGEST_SECONDS, context.time_remaining() or _LONGEST_SECONDS)):
+                try:
+                    response = await resubmit(self._intake, requests, metadata)
+                finally:
+                    await _drain(requests)
+        except TimeoutError as exc:
+            raise DeadlineError from exc
+        log.info("messages_sent_again", group_id=response.group_id, total=response.total, replayed=response.replayed)
+        return response
 
-async def _drain(requests: AsyncIterator[intake_pb2.SubmitGroupRequest]) -> None:
+
+async def _drain(
+    requests: AsyncIterator[intake_pb2.SubmitGroupRequest] | AsyncIterator[intake_pb2.ResubmitMessagesRequest],
+) -> None:
     """Reads on without looking: a client that is still writing when the call ends would lose our answer."""
     seen = 0
     try:
         async with asyncio.timeout(_DRAIN_SECONDS):
             async for request in requests:
-                seen += len(request.chunk.recipients)
+                seen += request.ByteSize()
                 if seen > _DRAIN_BYTES:
                     return
     except TimeoutError:

@@ -18,6 +18,11 @@ class Staging:
         self._waiting: list[bytes] = []
         self._bytes = 0
 
+    @property
+    def total(self) -> int:
+        """Elements so far, those that still wait here included."""
+        return self.count + len(self._waiting)
+
     async def add(self, elements: list[bytes]) -> None:
         """Appends in posting order."""
         for element in elements:

@@ -11,6 +11,7 @@ from morpheus_kit.queue.opened import Connection, open_queues
 from morpheus_kit.rpc.server import RpcServer
 from services.tracker.config import Config, records_path
 from services.tracker.consumer import Consumer
+from services.tracker.inputs import Inputs
 from services.tracker.ledger import Ledgers
 from services.tracker.paging import PageTokens
 from services.tracker.queries import Queries
@@ -35,7 +36,7 @@ async def build(config: Config) -> Unit:
 
     tokens = PageTokens(config.token_secret.get_secret_value())
     queries = Queries(store, Ledgers(redis, config.partitions), tokens, clock, recorded_ms)
-    service = TrackerService(queries, Reporting(store, clock))
+    service = TrackerService(queries, Reporting(store, clock), Inputs(queries, store))
     server = RpcServer(config.tracker_addr, lambda each: add_TrackerServiceServicer_to_server(service, each))
     tasks = [Task(f"outcomes-{number}", consumer.main) for number, consumer in enumerate(consumers)]
     return Unit("tracker", [Connection(redis), store, *tasks, server], config.grace)

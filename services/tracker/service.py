@@ -11,6 +11,7 @@ from morpheus.tracker.v1 import tracker_pb2_grpc as rpc
 from morpheus_kit.errors import InvalidInputError
 from services.tracker.answers import group_of, message_of
 from services.tracker.filters import company_of, group_filter, message_filter, page_size
+from services.tracker.inputs import Inputs
 from services.tracker.queries import Queries
 from services.tracker.reporting import Reporting
 
@@ -18,9 +19,10 @@ from services.tracker.reporting import Reporting
 class TrackerService(rpc.TrackerServiceServicer):
     """Serves `morpheus.tracker.v1.TrackerService`."""
 
-    def __init__(self, queries: Queries, reporting: Reporting) -> None:
-        """These two answer."""
+    def __init__(self, queries: Queries, reporting: Reporting, inputs: Inputs) -> None:
+        """These answer."""
         self._queries = queries
+        self._inputs = inputs
         self._reporting = reporting
 
     async def GetGroup(self, request: pb.GetGroupRequest, context: Any) -> pb.GetGroupResponse:
@@ -65,3 +67,7 @@ class TrackerService(rpc.TrackerServiceServicer):
     ) -> AsyncIterator[pb.StreamEventsResponse]:
         async for items in self._reporting.events(request):
             yield pb.StreamEventsResponse(items=items)
+
+    async def ReadInputs(self, request: pb.ReadInputsRequest, context: Any) -> AsyncIterator[pb.ReadInputsResponse]:
+        async for shared, messages in self._inputs.read(request):
+            yield pb.ReadInputsResponse(shared=shared, messages=messages)

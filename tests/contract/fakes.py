@@ -20,6 +20,7 @@ class FakeTracker(tracker_pb2_grpc.TrackerServiceServicer):
         self.statistics: list[tracker_pb2.Statistics] = []
         self.costs: list[tracker_pb2.Cost] = []
         self.events: list[tracker_pb2.FeedEvent] = []
+        self.inputs: list[tracker_pb2.ReadInputsResponse] = []
         self.exported = 1
         """How often an export gives all messages."""
         self.break_off: MorpheusError | None = None
@@ -82,6 +83,13 @@ class FakeTracker(tracker_pb2_grpc.TrackerServiceServicer):
         self._record(request)
         for item in self.events[: request.limit]:
             yield tracker_pb2.StreamEventsResponse(items=[item])
+
+    async def ReadInputs(self, request: Any, context: Any) -> AsyncIterator[tracker_pb2.ReadInputsResponse]:
+        self._record(request)
+        for item in self.inputs:
+            yield item
+        if self.break_off is not None:
+            raise self.break_off
 
     async def ExportMessages(self, request: Any, context: Any) -> AsyncIterator[tracker_pb2.ExportMessagesResponse]:
         self._record(request)

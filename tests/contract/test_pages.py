@@ -60,6 +60,8 @@ async def test_openapi_names_every_path(stack: Stack) -> None:
         "/v1/messages/{message_id}/html",
         "/v1/messages.csv",
         "/v1/messages.ndjson",
+        "/v1/groups/{group_id}/retry",
+        "/v1/messages/{message_id}/resend",
         "/v1/stats",
         "/v1/costs",
         "/v1/events",

@@ -198,3 +198,17 @@ def _items(stack: Stack, group_id: str, **filters: str) -> list[dict[str, Any]]:
         token = page["next_page_token"]
         if not token:
             return items
+
+
+def test_what_failed_is_sent_again_as_a_group_of_its_own(stack: Stack) -> None:
+    document = sample.group("again", 3)
+    document["recipients"][0]["address"] = "refused@simulator.example.com"
+    status, _, _ = stack.post(msgpack.packb(document))
+    assert status == 202
+    stack.wait_finished("again", 30)
+
+    status, reply = stack.operate("again", "retry")
+    assert (status, reply["total"]) == (202, 1)
+    retried = stack.wait_finished(reply["group_id"], 30)
+    assert (retried["total"], retried["counts"]["failed"], retried["tags"]) == (1, 1, document["tags"])
+    assert [each["type"] for each in stack.group("again")["operations"]] == ["retried"]

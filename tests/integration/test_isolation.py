@@ -29,9 +29,10 @@ CASES: dict[str, Callable[[], Any]] = {
     "ExportMessages": lambda: pb.ExportMessagesRequest(filter=pb.ListMessagesRequest(company_code=MINE)),
     "GetStatistics": lambda: pb.GetStatisticsRequest(company_code=MINE, group_by=["method", "tag"], **TIMES),
     "GetCosts": lambda: pb.GetCostsRequest(company_code=MINE, group_by="tag"),
+    "ReadInputs": lambda: pb.ReadInputsRequest(company_code=MINE, message_id=ids.message_id(OTHERS, "theirs", 0, 0)),
     "StreamEvents": lambda: pb.StreamEventsRequest(company_code=MINE, limit=1000),
 }
-NOT_FOUND = {"GetGroup", "WatchGroup", "GetMessage"}
+NOT_FOUND = {"GetGroup", "WatchGroup", "GetMessage", "ReadInputs"}
 RPCS = pb.DESCRIPTOR.services_by_name["TrackerService"].methods_by_name
 
 

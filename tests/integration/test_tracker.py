@@ -444,6 +444,40 @@ async def test_pages_follow_each_other_and_belong_to_their_question(tracker: Any
     assert sorted(found) == sorted(sender.message_id(index) for index in range(5))
 
 
+async def test_inputs_are_those_of_messages_that_can_be_sent_again(tracker: Any, sender: Sender, redis: Redis) -> None:
+    stub = await tracker()
+    await sender.commit(6)
+    await sender.send(0, kinds=())
+    await sender.add(events=[sender.event(0, "failed", reason_code="bounced")])
+    await sender.send(1, kinds=("failed",))
+    await sender.send(2, kinds=("deferred",))
+    await sender.send(3, kinds=())
+    await sender.add(events=[sender.event(3, "rejected", reason_code="address_invalid")])
+    bad = MessageRecord(sender.reference(4), "acme", "june", b"\xc1")
+    await sender.add(pack_records([bad]), [sender.event(4, "failed")])
+    await until(lambda: redis.xlen(sender.queue.keys.outcomes), lambda length: length == 0)
+
+    async def read(**fields: Any) -> set[bytes]:
+        answers = [each async for each in stub.ReadInputs(pb.ReadInputsRequest(company_code="acme", **fields))]
+        assert {each.shared for each in answers} == {pack(sender.shared)}
+        return {message for each in answers for message in each.messages}
+
+    async def refusal(**fields: Any) -> type[errors.MorpheusError]:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await read(**fields)
+        return type(from_rpc_error(caught.value))
+
+    assert await read(message_id=sender.message_id(1)) == {sender.blob(1)}
+    assert await read(group_id="june") == {sender.blob(0), sender.blob(1)}
+    assert await read(group_id="june", reasons=["bounced"]) == {sender.blob(0)}
+    for index in (2, 3, 4):  # still under way; its address is impossible; its record was kept stripped
+        assert await refusal(message_id=sender.message_id(index)) is errors.ConflictError
+    assert await refusal(group_id="june", states=["rejected"]) is errors.ConflictError
+    assert await refusal(group_id="june", states=["deferred"]) is errors.InvalidInputError
+    assert await refusal(group_id="june", reasons=["lost"]) is errors.InvalidInputError
+    assert await refusal(group_id="none") is errors.NotFoundError
+
+
 async def test_groups_are_listed_newest_first(tracker: Any, queue: Queue, redis: Redis) -> None:
     stub = await tracker()
     for name in ("a", "b", "c"):

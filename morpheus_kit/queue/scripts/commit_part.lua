@@ -1,7 +1,7 @@
 -- Makes an upload a part of its group: all of it or nothing. Answers {kind, reply, detail}.
 local names = {
   'part', 'request', 'count', 'body_digest', 'digest', 'shared', 'method', 'priority', 'send_ms', 'expires_ms',
-  'parts', 'total', 'rejected', 'reply', 'ttl', 'ref', 'month', 'records', 'events',
+  'parts', 'total', 'rejected', 'reply', 'ttl', 'ref', 'month', 'records', 'events', 'group_events',
 }
 local new = rows(1, names)[1]
 local part = part_of(new.part)
@@ -53,7 +53,7 @@ call('PERSIST', group.key)
 call('SET', idem, new.body_digest .. ' ' .. new.reply, 'EX', new.ttl)
 call('SET', forever, new.ref, 'EX', new.ttl)
 local fields = {}
-for _, name in ipairs({'records', 'events'}) do
+for _, name in ipairs({'records', 'events', 'group_events'}) do
   if new[name] ~= '' then fields[#fields + 1], fields[#fields + 2] = name, new[name] end
 end
 if #fields > 0 then call('XADD', OUTCOMES, '*', unpack(fields)) end

@@ -323,3 +323,133 @@ class RejectedRecipient(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RejectedRecipient: _TypeAlias = RejectedRecipient  # noqa: Y015
+
+@_typing.final
+class ResubmitMessagesRequest(_message.Message):
+    """One message of an upload: the header first, then inputs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEADER_FIELD_NUMBER: _builtins.int
+    INPUTS_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    total: _builtins.int
+    """The last message: how many messages came. Without it nothing is queued, for a caller that goes away looks
+    like one that has ended.
+    """
+    @_builtins.property
+    def header(self) -> Global___ResubmitHeader:
+        """The first message."""
+
+    @_builtins.property
+    def inputs(self) -> Global___ResubmitInputs:
+        """Further messages."""
+
+    def __init__(
+        self,
+        *,
+        header: Global___ResubmitHeader | None = ...,
+        inputs: Global___ResubmitInputs | None = ...,
+        total: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header", "inputs", b"inputs", "payload", b"payload", "total", b"total"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["header", b"header", "inputs", b"inputs", "payload", b"payload", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["header", "inputs", "total"]  # noqa: Y015
+    _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
+
+Global___ResubmitMessagesRequest: _TypeAlias = ResubmitMessagesRequest  # noqa: Y015
+
+@_typing.final
+class ResubmitHeader(_message.Message):
+    """The new group."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPANY_CODE_FIELD_NUMBER: _builtins.int
+    GROUP_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_SHA256_FIELD_NUMBER: _builtins.int
+    OPERATION_FIELD_NUMBER: _builtins.int
+    company_code: _builtins.str
+    """Its company, which is that of the messages."""
+    group_id: _builtins.str
+    """Its id, the same for the same request: it is accepted once."""
+    request_sha256: _builtins.bytes
+    """SHA-256 of what was asked for; another one under the same group id is refused. 32 bytes."""
+    operation: _builtins.str
+    """resent or retried: recorded as an operation of the group that the messages come from."""
+    def __init__(
+        self,
+        *,
+        company_code: _builtins.str = ...,
+        group_id: _builtins.str = ...,
+        request_sha256: _builtins.bytes = ...,
+        operation: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["company_code", b"company_code", "group_id", b"group_id", "operation", b"operation", "request_sha256", b"request_sha256"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResubmitHeader: _TypeAlias = ResubmitHeader  # noqa: Y015
+
+@_typing.final
+class ResubmitInputs(_message.Message):
+    """Messages of one group, as TrackerService.ReadInputs gives them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHARED_FIELD_NUMBER: _builtins.int
+    MESSAGES_FIELD_NUMBER: _builtins.int
+    shared: _builtins.bytes
+    """The shared information as it was queued."""
+    @_builtins.property
+    def messages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Messages as they were queued; at most 500."""
+
+    def __init__(
+        self,
+        *,
+        shared: _builtins.bytes = ...,
+        messages: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["messages", b"messages", "shared", b"shared"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResubmitInputs: _TypeAlias = ResubmitInputs  # noqa: Y015
+
+@_typing.final
+class ResubmitMessagesResponse(_message.Message):
+    """The group that was made."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_ID_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    group_id: _builtins.str
+    """As asked for."""
+    total: _builtins.int
+    """Messages in it."""
+    replayed: _builtins.bool
+    """True when an earlier identical request is answered again."""
+    def __init__(
+        self,
+        *,
+        group_id: _builtins.str = ...,
+        total: _builtins.int = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["group_id", b"group_id", "replayed", b"replayed", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResubmitMessagesResponse: _TypeAlias = ResubmitMessagesResponse  # noqa: Y015

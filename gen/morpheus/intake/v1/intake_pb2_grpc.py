@@ -40,6 +40,11 @@ class IntakeServiceStub:
                 request_serializer=morpheus_dot_intake_dot_v1_dot_intake__pb2.SubmitGroupRequest.SerializeToString,
                 response_deserializer=morpheus_dot_intake_dot_v1_dot_intake__pb2.SubmitGroupResponse.FromString,
                 _registered_method=True)
+        self.ResubmitMessages = channel.stream_unary(
+                '/morpheus.intake.v1.IntakeService/ResubmitMessages',
+                request_serializer=morpheus_dot_intake_dot_v1_dot_intake__pb2.ResubmitMessagesRequest.SerializeToString,
+                response_deserializer=morpheus_dot_intake_dot_v1_dot_intake__pb2.ResubmitMessagesResponse.FromString,
+                _registered_method=True)
 
 
 class IntakeServiceServicer:
@@ -56,6 +61,14 @@ class IntakeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ResubmitMessages(self, request_iterator, context):
+        """Sends messages again as a new group: first a header, then what they were made of. The caller's
+        `authorization` metadata is that of its HTTP request; the key needs the scope operate.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IntakeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -63,6 +76,11 @@ def add_IntakeServiceServicer_to_server(servicer, server):
                     servicer.SubmitGroup,
                     request_deserializer=morpheus_dot_intake_dot_v1_dot_intake__pb2.SubmitGroupRequest.FromString,
                     response_serializer=morpheus_dot_intake_dot_v1_dot_intake__pb2.SubmitGroupResponse.SerializeToString,
+            ),
+            'ResubmitMessages': grpc.stream_unary_rpc_method_handler(
+                    servicer.ResubmitMessages,
+                    request_deserializer=morpheus_dot_intake_dot_v1_dot_intake__pb2.ResubmitMessagesRequest.FromString,
+                    response_serializer=morpheus_dot_intake_dot_v1_dot_intake__pb2.ResubmitMessagesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -93,6 +111,33 @@ class IntakeService:
             '/morpheus.intake.v1.IntakeService/SubmitGroup',
             morpheus_dot_intake_dot_v1_dot_intake__pb2.SubmitGroupRequest.SerializeToString,
             morpheus_dot_intake_dot_v1_dot_intake__pb2.SubmitGroupResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResubmitMessages(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/morpheus.intake.v1.IntakeService/ResubmitMessages',
+            morpheus_dot_intake_dot_v1_dot_intake__pb2.ResubmitMessagesRequest.SerializeToString,
+            morpheus_dot_intake_dot_v1_dot_intake__pb2.ResubmitMessagesResponse.FromString,
             options,
             channel_credentials,
             insecure,

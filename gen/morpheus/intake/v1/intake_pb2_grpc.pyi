@@ -39,6 +39,10 @@ class IntakeServiceStub:
     A direct caller signs `"/morpheus.intake.v1.IntakeService/SubmitGroup " + hex(content_sha256)`
     and sends webhook-id, webhook-timestamp, webhook-signature and morpheus-key as metadata.
     """
+    ResubmitMessages: _grpc.StreamUnaryMultiCallable[_intake_pb2.ResubmitMessagesRequest, _intake_pb2.ResubmitMessagesResponse]
+    """Sends messages again as a new group: first a header, then what they were made of. The caller's
+    `authorization` metadata is that of its HTTP request; the key needs the scope operate.
+    """
 
 @_typing.type_check_only
 class IntakeServiceAsyncStub(IntakeServiceStub):
@@ -50,6 +54,10 @@ class IntakeServiceAsyncStub(IntakeServiceStub):
     Answers after the part is durable; a refused part queues nothing.
     A direct caller signs `"/morpheus.intake.v1.IntakeService/SubmitGroup " + hex(content_sha256)`
     and sends webhook-id, webhook-timestamp, webhook-signature and morpheus-key as metadata.
+    """
+    ResubmitMessages: _aio.StreamUnaryMultiCallable[_intake_pb2.ResubmitMessagesRequest, _intake_pb2.ResubmitMessagesResponse]  # type: ignore[assignment]
+    """Sends messages again as a new group: first a header, then what they were made of. The caller's
+    `authorization` metadata is that of its HTTP request; the key needs the scope operate.
     """
 
 class IntakeServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -65,6 +73,16 @@ class IntakeServiceServicer(metaclass=_abc_1.ABCMeta):
         Answers after the part is durable; a refused part queues nothing.
         A direct caller signs `"/morpheus.intake.v1.IntakeService/SubmitGroup " + hex(content_sha256)`
         and sends webhook-id, webhook-timestamp, webhook-signature and morpheus-key as metadata.
+        """
+
+    @_abc_1.abstractmethod
+    def ResubmitMessages(
+        self,
+        request_iterator: _MaybeAsyncIterator[_intake_pb2.ResubmitMessagesRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_intake_pb2.ResubmitMessagesResponse, _abc.Awaitable[_intake_pb2.ResubmitMessagesResponse]]:
+        """Sends messages again as a new group: first a header, then what they were made of. The caller's
+        `authorization` metadata is that of its HTTP request; the key needs the scope operate.
         """
 
 def add_IntakeServiceServicer_to_server(servicer: IntakeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

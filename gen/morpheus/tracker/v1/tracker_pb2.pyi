@@ -291,7 +291,7 @@ class Operation(_message.Message):
     KEY_ID_FIELD_NUMBER: _builtins.int
     TIME_FIELD_NUMBER: _builtins.int
     type: _builtins.str
-    """paused, resumed or cancelled."""
+    """paused, resumed, cancelled, resent or retried."""
     key_id: _builtins.str
     """API key that asked."""
     @_builtins.property
@@ -1264,3 +1264,75 @@ class FeedEvent(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FeedEvent: _TypeAlias = FeedEvent  # noqa: Y015
+
+@_typing.final
+class ReadInputsRequest(_message.Message):
+    """Which messages."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPANY_CODE_FIELD_NUMBER: _builtins.int
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    GROUP_ID_FIELD_NUMBER: _builtins.int
+    STATES_FIELD_NUMBER: _builtins.int
+    REASONS_FIELD_NUMBER: _builtins.int
+    company_code: _builtins.str
+    """Company that asks."""
+    message_id: _builtins.str
+    """Message id."""
+    group_id: _builtins.str
+    """Group id."""
+    @_builtins.property
+    def states(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of a group: only messages in one of these states; none means failed."""
+
+    @_builtins.property
+    def reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of a group: only messages with one of these reason codes; none means any."""
+
+    def __init__(
+        self,
+        *,
+        company_code: _builtins.str = ...,
+        message_id: _builtins.str = ...,
+        group_id: _builtins.str = ...,
+        states: _abc.Iterable[_builtins.str] | None = ...,
+        reasons: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["group_id", b"group_id", "message_id", b"message_id", "source", b"source"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["company_code", b"company_code", "group_id", b"group_id", "message_id", b"message_id", "reasons", b"reasons", "source", b"source", "states", b"states"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["message_id", "group_id"]  # noqa: Y015
+    _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
+
+Global___ReadInputsRequest: _TypeAlias = ReadInputsRequest  # noqa: Y015
+
+@_typing.final
+class ReadInputsResponse(_message.Message):
+    """Some of the inputs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHARED_FIELD_NUMBER: _builtins.int
+    MESSAGES_FIELD_NUMBER: _builtins.int
+    shared: _builtins.bytes
+    """The shared information as it was queued; the same in every response."""
+    @_builtins.property
+    def messages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Messages as they were queued; at most 100."""
+
+    def __init__(
+        self,
+        *,
+        shared: _builtins.bytes = ...,
+        messages: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["messages", b"messages", "shared", b"shared"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadInputsResponse: _TypeAlias = ReadInputsResponse  # noqa: Y015

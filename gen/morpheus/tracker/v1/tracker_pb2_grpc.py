@@ -81,6 +81,11 @@ class TrackerServiceStub:
                 request_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.StreamEventsRequest.SerializeToString,
                 response_deserializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.StreamEventsResponse.FromString,
                 _registered_method=True)
+        self.ReadInputs = channel.unary_stream(
+                '/morpheus.tracker.v1.TrackerService/ReadInputs',
+                request_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.ReadInputsRequest.SerializeToString,
+                response_deserializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.ReadInputsResponse.FromString,
+                _registered_method=True)
 
 
 class TrackerServiceServicer:
@@ -151,6 +156,13 @@ class TrackerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReadInputs(self, request, context):
+        """What messages were made of, so that they can be sent again; never of messages that are still under way.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TrackerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -198,6 +210,11 @@ def add_TrackerServiceServicer_to_server(servicer, server):
                     servicer.StreamEvents,
                     request_deserializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.StreamEventsRequest.FromString,
                     response_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.StreamEventsResponse.SerializeToString,
+            ),
+            'ReadInputs': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadInputs,
+                    request_deserializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.ReadInputsRequest.FromString,
+                    response_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.ReadInputsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -445,6 +462,33 @@ class TrackerService:
             '/morpheus.tracker.v1.TrackerService/StreamEvents',
             morpheus_dot_tracker_dot_v1_dot_tracker__pb2.StreamEventsRequest.SerializeToString,
             morpheus_dot_tracker_dot_v1_dot_tracker__pb2.StreamEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadInputs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/morpheus.tracker.v1.TrackerService/ReadInputs',
+            morpheus_dot_tracker_dot_v1_dot_tracker__pb2.ReadInputsRequest.SerializeToString,
+            morpheus_dot_tracker_dot_v1_dot_tracker__pb2.ReadInputsResponse.FromString,
             options,
             channel_credentials,
             insecure,

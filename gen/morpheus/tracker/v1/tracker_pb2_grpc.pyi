@@ -53,6 +53,8 @@ class TrackerServiceStub:
     """What messages cost, by currency."""
     StreamEvents: _grpc.UnaryStreamMultiCallable[_tracker_pb2.StreamEventsRequest, _tracker_pb2.StreamEventsResponse]
     """What changed messages within the last 30 days, in order of recording, at least once."""
+    ReadInputs: _grpc.UnaryStreamMultiCallable[_tracker_pb2.ReadInputsRequest, _tracker_pb2.ReadInputsResponse]
+    """What messages were made of, so that they can be sent again; never of messages that are still under way."""
 
 @_typing.type_check_only
 class TrackerServiceAsyncStub(TrackerServiceStub):
@@ -79,6 +81,8 @@ class TrackerServiceAsyncStub(TrackerServiceStub):
     """What messages cost, by currency."""
     StreamEvents: _aio.UnaryStreamMultiCallable[_tracker_pb2.StreamEventsRequest, _tracker_pb2.StreamEventsResponse]  # type: ignore[assignment]
     """What changed messages within the last 30 days, in order of recording, at least once."""
+    ReadInputs: _aio.UnaryStreamMultiCallable[_tracker_pb2.ReadInputsRequest, _tracker_pb2.ReadInputsResponse]  # type: ignore[assignment]
+    """What messages were made of, so that they can be sent again; never of messages that are still under way."""
 
 class TrackerServiceServicer(metaclass=_abc_1.ABCMeta):
     """TrackerService owns the records. Every request names a company and sees only its records;
@@ -156,5 +160,13 @@ class TrackerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_tracker_pb2.StreamEventsResponse], _abc.AsyncIterator[_tracker_pb2.StreamEventsResponse]]:
         """What changed messages within the last 30 days, in order of recording, at least once."""
+
+    @_abc_1.abstractmethod
+    def ReadInputs(
+        self,
+        request: _tracker_pb2.ReadInputsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_tracker_pb2.ReadInputsResponse], _abc.AsyncIterator[_tracker_pb2.ReadInputsResponse]]:
+        """What messages were made of, so that they can be sent again; never of messages that are still under way."""
 
 def add_TrackerServiceServicer_to_server(servicer: TrackerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
