@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from collections.abc import Iterator
 from typing import Any
 
 import grpc.aio
@@ -35,8 +36,7 @@ async def submit(
     broken = False
     try:
         await write_message(call, intake_pb2.SubmitGroupRequest(header=header_message(post, digest)))
-        for chunk in post.chunks():
-            message = intake_pb2.SubmitGroupRequest(chunk=intake_pb2.RecipientChunk(recipients=chunk))
+        for message in _messages(post):
             if not await write_message(call, message):
                 broken = True
                 break
@@ -53,6 +53,13 @@ async def submit(
         ):  # gRPC calls a connection that is lost while writing an internal error
             raise UnavailableError("Intake went away during the upload.", retry_after=1) from exc
         raise
+
+
+def _messages(post: Post) -> Iterator[intake_pb2.SubmitGroupRequest]:
+    """What follows the header; without the total at the end intake queues nothing."""
+    for chunk in post.chunks():
+        yield intake_pb2.SubmitGroupRequest(chunk=intake_pb2.RecipientChunk(recipients=chunk))
+    yield intake_pb2.SubmitGroupRequest(total=sum(each.count for each in post.slices))
 
 
 async def write_message(call: grpc.aio.StreamUnaryCall[Any, Any], message: Any) -> bool:

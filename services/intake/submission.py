@@ -82,6 +82,7 @@ class Submission:
         self._part_name = part_name(header.company_code, header.group_id, header.part)
         self._group_name = group_name(header.company_code, header.group_id)
         self._digest = hashlib.sha256()
+        self._announced: int | None = None
 
     @property
     def _body_digest(self) -> str:
@@ -139,8 +140,12 @@ class Submission:
         self, part: Part, requests: AsyncIterator[SubmitGroupRequest]
     ) -> AsyncIterator[list[wire.Recipient]]:
         async for request in requests:
-            if request.WhichOneof("payload") != "chunk":
-                raise MalformedError("Every message after the first must be a chunk of recipients.")
+            kind = request.WhichOneof("payload")
+            if self._announced is not None or kind not in {"chunk", "total"}:
+                raise MalformedError("After the first message come chunks of recipients, and last their total.")
+            if kind == "total":
+                self._announced = request.total
+                continue
             chunk = request.chunk.recipients
             self._digest.update(chunk)
             recipients = wire.decode_recipients(chunk, part.total)
@@ -148,6 +153,9 @@ class Submission:
             yield recipients
 
     def _check_content(self, part: Part) -> None:
+        """All that was sent is here: the requests of a caller that went away end like those of one that is done."""
+        if self._announced != part.total and (self._access.is_http or self._announced is not None):
+            raise MalformedError("The upload ended before all of its recipients came.")
         if not part.total:
             raise InvalidInputError.of("recipients", "at least one is required")
         if not self._access.is_http and self._digest.digest() != self._header.content_sha256:

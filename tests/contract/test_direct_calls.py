@@ -86,6 +86,30 @@ async def test_other_recipients_than_the_signed_ones(
     assert await stack.queued() == []
 
 
+@pytest.mark.parametrize("total", [None, 1, 4])
+async def test_a_forwarded_post_that_breaks_off_queues_nothing(
+    stack: Stack, stub: intake_pb2_grpc.IntakeServiceAsyncStub, total: int | None
+) -> None:
+    """The requests of a caller that goes away end like those of one that is done."""
+    body = b"the body that the gateway has read"
+    metadata = {
+        **stack.sign(body),
+        signing.PAYLOAD_METADATA: signing.payload_of(signing.HTTP_POST, hashlib.sha256(body).digest()),
+    }
+
+    async def messages() -> AsyncIterator[intake_pb2.SubmitGroupRequest]:
+        yield intake_pb2.SubmitGroupRequest(header=header(body))
+        for chunk in CHUNKS:
+            yield intake_pb2.SubmitGroupRequest(chunk=intake_pb2.RecipientChunk(recipients=chunk))
+        if total is not None:
+            yield intake_pb2.SubmitGroupRequest(total=total)
+
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.SubmitGroup(messages(), metadata=tuple(metadata.items()), timeout=5)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert await stack.queued() == []
+
+
 @pytest.mark.parametrize(
     "metadata",
     [

@@ -21,31 +21,38 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class SubmitGroupRequest(_message.Message):
-    """One message of an upload: the header first, then chunks."""
+    """One message of an upload: the header first, then chunks, then how many recipients they held."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
     CHUNK_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    total: _builtins.int
+    """The last message: how many recipients came. The gateway sends it always, and without it nothing of a forwarded
+    post is queued, for a caller that goes away looks like one that has ended; a direct caller may leave it out,
+    since the digest of its chunks says the same.
+    """
     @_builtins.property
     def header(self) -> Global___GroupHeader:
         """The first message: everything the recipients share."""
 
     @_builtins.property
     def chunk(self) -> Global___RecipientChunk:
-        """Every further message: recipients in posting order."""
+        """Further messages: recipients in posting order."""
 
     def __init__(
         self,
         *,
         header: Global___GroupHeader | None = ...,
         chunk: Global___RecipientChunk | None = ...,
+        total: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "header", b"header", "payload", b"payload"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "header", b"header", "payload", b"payload", "total", b"total"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "header", b"header", "payload", b"payload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "header", b"header", "payload", b"payload", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["header", "chunk"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["header", "chunk", "total"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
