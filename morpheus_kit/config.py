@@ -73,6 +73,8 @@ KNOWN_NAMES: frozenset[str] = frozenset(
         "SMTP_URL",
         "TEMPLATES_URL",
         "TEMPLATE_CACHE",
+        "TEMPLATE_CACHE_BYTES",
+        "TEMPLATE_TTL",
         "TEST_TIME_SCALE",
         "TOKEN_SECRET",
         "TRACKER_ADDR",

@@ -16,6 +16,7 @@ from morpheus.renderer.v1 import renderer_pb2
 
 from benchmarks import sample
 from morpheus_kit.blobs import FolderStore
+from morpheus_kit.clock import SystemClock
 from services.renderer import compose, text
 from services.renderer.catalog import Catalog
 from services.renderer.pinned import TemplateSets
@@ -41,7 +42,8 @@ async def _measure() -> dict[str, Any]:
         pool = WorkerPool(cache, PoolLimits(workers=1, timeout=60, memory=1024**3, settings=RenderSettings()))
         await pool.start()
         try:
-            versions = await Catalog(store, cache, pool).warm(["outer.html", "inner.html"])
+            catalog = Catalog(store, cache, pool.compile, SystemClock(), ttl=0)
+            versions = await catalog.warm(["outer.html", "inner.html"])
             group = renderer_pb2.GroupContent(
                 group_id="g",
                 company_code=sample.COMPANY,
@@ -52,7 +54,7 @@ async def _measure() -> dict[str, Any]:
                 versions=versions,
             )
             messages = [_message(index) for index in range(MESSAGES)]
-            whole = await _processes(SliceRunner(pool, store, 25_000_000), group, messages)
+            whole = await _processes(SliceRunner(pool, catalog, store, 25_000_000), group, messages)
             return whole | {"steps_us": _steps(cache, group, messages[:SLICE])}
         finally:
             await pool.stop()

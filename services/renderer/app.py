@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from morpheus_kit.blobs import open_store
+from morpheus_kit.clock import SystemClock
 from morpheus_kit.lifecycle import Unit
 from morpheus_kit.rpc.server import RpcServer
 from services.renderer.catalog import Catalog
@@ -17,11 +18,13 @@ from services.renderer.slices import SliceRunner
 
 def build(config: Config) -> Unit:
     """The service as its parts: store and workers first, then the server that needs them."""
-    cache = OwnedCache.create(Path(config.template_cache) if config.template_cache else None)
+    cache = OwnedCache.create(
+        Path(config.template_cache) if config.template_cache else None, config.template_cache_bytes
+    )
     store = open_store(config.store_url, buckets=config.s3_buckets, endpoint_url=config.s3_endpoint_url)
     limits = PoolLimits(config.worker_count, config.render_timeout, config.render_memory, config.settings)
     pool = WorkerPool(cache, limits)
-    catalog = Catalog(store, cache, pool)
-    service = RendererService(catalog, SliceRunner(pool, store, config.max_message))
+    catalog = Catalog(store, cache, pool.compile, SystemClock(), config.seconds_seen)
+    service = RendererService(catalog, SliceRunner(pool, catalog, store, config.max_message))
     server = RpcServer(config.renderer_addr, service.register)
     return Unit(config.service, [store, pool, server], grace_seconds=config.grace)

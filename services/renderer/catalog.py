@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
+from morpheus_kit import logs
 from morpheus_kit.blobs import Blob, TemplateStore
+from morpheus_kit.clock import Clock
 from morpheus_kit.errors import InvalidInputError, NotFoundError, TemplateChangedError, TooLargeError
 from morpheus_kit.reasons import ReasonCode
-from services.renderer import frames
-from services.renderer.frames import Frame, Inspect, Inspected
+from services.renderer.frames import Compiled
 from services.renderer.locales import prefix_of, variants
-from services.renderer.pool import WorkerDiedError, WorkerPool
 from services.renderer.shared_cache import OwnedCache
+from services.renderer.turns import Turns
+
+log = logs.get_logger(__name__)
 
 LARGEST_TEMPLATE = 1024 * 1024
 MOST_TEMPLATES = 200
 MOST_KNOWN = 4096
 MOST_BESIDE = 1000
+
+Compiler = Callable[[str, bytes], Awaitable[Compiled]]
+"""Compiles a template, given its path and its source."""
 
 
 class TemplateFailureError(Exception):
@@ -31,14 +38,37 @@ class TemplateFailureError(Exception):
         super().__init__(text)
 
 
-class Catalog:
-    """Reads templates from the store into the shared cache, and knows what each refers to."""
+class Seen(NamedTuple):
+    """The version that a path had, good until `until` (monotonic seconds)."""
 
-    def __init__(self, store: TemplateStore, cache: OwnedCache, pool: WorkerPool) -> None:
+    version: str
+    until: float
+
+
+class Listed(NamedTuple):
+    """What stands beside a path, good until `until`."""
+
+    names: Sequence[str]
+    until: float
+
+
+class Catalog:
+    """Brings templates from the store into the shared cache, and knows what each refers to.
+
+    Who wants the same template at the same time waits for one another: each version is read once and compiled once.
+    """
+
+    def __init__(self, store: TemplateStore, cache: OwnedCache, compiler: Compiler, clock: Clock, ttl: float) -> None:
+        """`ttl`: seconds for which a path is taken to have the version that it had."""
         self._store = store
         self._cache = cache
-        self._pool = pool
-        self._inspected: OrderedDict[Inspect, Inspected] = OrderedDict()
+        self._compile = compiler
+        self._clock = clock
+        self._ttl = ttl
+        self._seen: OrderedDict[str, Seen] = OrderedDict()
+        self._listed: OrderedDict[str, Listed] = OrderedDict()
+        self._compiled: OrderedDict[tuple[str, str], Compiled] = OrderedDict()
+        self._turns = Turns()
 
     async def warm(self, paths: Iterable[str]) -> dict[str, str]:
         """Present versions of `paths` and of everything that they extend, include or import.
@@ -56,83 +86,111 @@ class Catalog:
                 continue
             if len(versions) >= MOST_TEMPLATES:
                 raise TemplateFailureError(ReasonCode.TEMPLATE_INVALID, f"more than {MOST_TEMPLATES} templates")
-            versions[path] = await self._version(path, wanted_by)
-            inspected = await self._inspect(Inspect(path, versions[path]))
-            for names in [*inspected.required, *([name] for name in inspected.optional)]:
-                found = [name for name in names if await self._exists(name, versions, absent)]
+            try:
+                versions[path] = await self._present(path)
+            except NotFoundError as exc:
+                raise _missing(path, wanted_by) from exc
+            compiled = self._compiled[path, versions[path]]
+            for names in [*compiled.required, *([name] for name in compiled.optional)]:
+                found = [name for name in names if name in versions or await self._exists(name, absent)]
                 todo.extend((name, path) for name in found)
-                if not found and names not in [[name] for name in inspected.optional]:
+                if not found and names not in [[name] for name in compiled.optional]:
                     raise _missing(" or ".join(names), path)
         return versions
 
     async def ensure(self, versions: Mapping[str, str]) -> None:
-        """Sees that the cache has all of `versions`. TemplateChangedError when one cannot be had any more."""
-        for path, version in versions.items():
-            if self._cache.has(version):
-                continue
-            try:
-                blob = await self._store.read(path, LARGEST_TEMPLATE, version)
-            except (InvalidInputError, NotFoundError, TooLargeError) as exc:
-                raise TemplateChangedError(f"Template {path} is gone; the group started with it.") from exc
-            if blob.version != version:
-                raise TemplateChangedError(f"Template {path} was changed after the group started.")
-            self._cache.put(version, blob.content)
+        """Sees that the cache has all of `versions`.
 
-    async def _variants(self, path: str) -> list[str]:
-        """The variants of `path` for locales, and the texts beside them, that the store has now."""
+        Raises:
+            TemplateChangedError: one cannot be had any more.
+            TemplateFailureError: one is broken.
+        """
+        for path, version in versions.items():
+            if self._cache.has(path, version):
+                continue
+            async with self._turns.of(path):
+                if not self._cache.has(path, version):
+                    await self._publish(path, await self._read_pinned(path, version))
+
+    async def replace(self, versions: Mapping[str, str]) -> None:
+        """Makes files again that a worker could not use."""
+        for path, version in versions.items():
+            log.warning("shared_template_lost", template=path)
+            self._cache.drop(path, version)
+        await self.ensure(versions)
+
+    async def _present(self, path: str) -> str:
+        """The version of `path`, asked for when it was last seen too long ago; then it is in the cache."""
+        async with self._turns.of(path):
+            seen = self._seen.get(path)
+            fresh = seen is not None and self._clock.monotonic() < seen.until
+            if seen is not None and fresh and (path, seen.version) in self._compiled:
+                self._known(path, seen.version)
+                return seen.version
+            try:
+                blob = await self._store.read(path, LARGEST_TEMPLATE)
+            except (InvalidInputError, TooLargeError) as exc:
+                raise TemplateFailureError(ReasonCode.TEMPLATE_INVALID, f"template {exc.message}") from exc
+            self._seen[path] = Seen(blob.version, self._clock.monotonic() + self._ttl)
+            _keep_latest(self._seen, path)
+            if (path, blob.version) not in self._compiled or not self._cache.has(path, blob.version):
+                await self._publish(path, blob)
+            self._known(path, blob.version)
+            return blob.version
+
+    async def _variants(self, path: str) -> Sequence[str]:
+        """The variants of `path` for locales, and the texts beside them; looked up as often as a template is."""
+        async with self._turns.of(path):
+            listed = self._listed.get(path)
+            if listed is None or self._clock.monotonic() >= listed.until:
+                names = await self._list(path)
+                listed = self._listed[path] = Listed(names, self._clock.monotonic() + self._ttl)
+            _keep_latest(self._listed, path)
+            return listed.names
+
+    async def _list(self, path: str) -> list[str]:
         prefix = prefix_of(path)
         try:
             return variants(path, await self._store.list(prefix, MOST_BESIDE)) if prefix else []
         except (InvalidInputError, TooLargeError) as exc:
             raise TemplateFailureError(ReasonCode.TEMPLATE_INVALID, f"template {exc.message}") from exc
 
-    async def _version(self, path: str, wanted_by: str) -> str:
-        blob = await self._read(path, wanted_by)
-        self._cache.put(blob.version, blob.content)
-        return blob.version
-
-    async def _read(self, path: str, wanted_by: str) -> Blob:
+    async def _read_pinned(self, path: str, version: str) -> Blob:
         try:
-            return await self._store.read(path, LARGEST_TEMPLATE)
-        except NotFoundError as exc:
-            raise _missing(path, wanted_by) from exc
-        except (InvalidInputError, TooLargeError) as exc:
-            raise TemplateFailureError(ReasonCode.TEMPLATE_INVALID, f"template {exc.message}") from exc
+            blob = await self._store.read(path, LARGEST_TEMPLATE, version)
+        except (InvalidInputError, NotFoundError, TooLargeError) as exc:
+            raise TemplateChangedError(f"Template {path} is gone; the group started with it.") from exc
+        if blob.version != version:
+            raise TemplateChangedError(f"Template {path} was changed after the group started.")
+        return blob
 
-    async def _exists(self, path: str, versions: Mapping[str, str], absent: set[str]) -> bool:
-        if path in versions:
-            return True
-        if path in absent:
-            return False
-        try:
-            await self._store.read(path, LARGEST_TEMPLATE)
-        except NotFoundError:
-            absent.add(path)
-            return False
-        except (InvalidInputError, TooLargeError) as exc:
-            raise TemplateFailureError(ReasonCode.TEMPLATE_INVALID, f"template {exc.message}") from exc
-        return True
+    async def _publish(self, path: str, blob: Blob) -> None:
+        """Compiles a version and puts it into the cache; a broken one is only remembered."""
+        compiled = await self._compile(path, blob.content)
+        self._compiled[path, blob.version] = msgspec.structs.replace(compiled, content=b"")
+        self._known(path, blob.version)
+        self._cache.put(path, blob.version, compiled.content)
 
-    async def _inspect(self, order: Inspect) -> Inspected:
-        known = self._inspected.get(order)
-        if known is None:
-            known = await self._ask_worker(order)
-            self._inspected[order] = known
-            if len(self._inspected) > MOST_KNOWN:
-                self._inspected.popitem(last=False)
-        if known.code:
-            raise TemplateFailureError(known.code, known.text)
-        return known
+    def _known(self, path: str, version: str) -> None:
+        """Keeps it among the latest. TemplateFailureError when it is broken."""
+        _keep_latest(self._compiled, (path, version))
+        compiled = self._compiled[path, version]
+        if compiled.code:
+            raise TemplateFailureError(compiled.code, compiled.text)
 
-    async def _ask_worker(self, order: Inspect) -> Inspected:
-        async with self._pool.worker() as worker:
+    async def _exists(self, path: str, absent: set[str]) -> bool:
+        if path not in absent:
             try:
-                await worker.order(Frame(frames.INSPECT, msgspec.msgpack.encode(order)))
-                answer = await worker.receive()
-            except WorkerDiedError as exc:
-                what = "takes too long" if exc.timed_out else "ended its worker"
-                return Inspected(code=ReasonCode.TEMPLATE_INVALID.value, text=f"compiling {order.path} {what}")
-        return msgspec.msgpack.decode(answer.payload, type=Inspected)
+                await self._present(path)
+            except NotFoundError:
+                absent.add(path)
+        return path not in absent
+
+
+def _keep_latest(entries: OrderedDict[Any, Any], key: object) -> None:
+    entries.move_to_end(key)
+    if len(entries) > MOST_KNOWN:
+        entries.popitem(last=False)
 
 
 def _missing(path: str, wanted_by: str) -> TemplateFailureError:

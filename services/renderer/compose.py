@@ -16,7 +16,7 @@ from services.renderer.frames import Progress
 from services.renderer.locales import canonical, choose, text_beside
 from services.renderer.markdown import Body
 from services.renderer.pdf import SlicePdfs
-from services.renderer.pinned import PinnedTemplates, TemplateSets
+from services.renderer.pinned import PinnedTemplates
 from services.renderer.settings import RenderSettings
 from services.renderer.text import inline_css, one_line, text_of
 
@@ -172,19 +172,16 @@ def finish_html(draft: Draft) -> None:
 class SliceRenderer:
     """Renders slices for one worker."""
 
-    def __init__(self, sets: TemplateSets, fetch: Fetch, progress: Progress, settings: RenderSettings) -> None:
-        self._sets = sets
+    def __init__(self, fetch: Fetch, progress: Progress, settings: RenderSettings) -> None:
         self._fetch = fetch
         self._progress = progress
         self._settings = settings
 
-    def render(self, request: renderer_pb2.RenderMessagesRequest) -> Iterator[bytes]:
+    def render(self, request: renderer_pb2.RenderMessagesRequest, pinned: PinnedTemplates) -> Iterator[bytes]:
         """Serialized `RenderedMessage`s in the order of the request, one for each of its messages."""
-        group = request.group
-        strict = group.missing_variables != "empty"
         self._progress.begin(0)
         try:
-            renderer = GroupRenderer(group, self._sets.get(group.versions, strict=strict), self._settings)
+            renderer = GroupRenderer(request.group, pinned, self._settings)
         except Exception as exc:  # noqa: BLE001  whatever a template or its group's data can raise fails the slice
             failure = explain(exc)
             for message in request.messages:

@@ -34,6 +34,9 @@ def check_time_zone(value: str) -> str:
     return value
 
 
+S3_TTL = 5.0
+
+
 class Config(Settings):
     """Environment of `services.renderer`; times in seconds, sizes in bytes."""
 
@@ -59,8 +62,22 @@ class Config(Settings):
     )
     template_cache: str = Field(
         "",
-        description="Folder in which a fresh one is made for copies of templates and their compiled code; "
-        "best in memory. Empty: `/dev/shm` where it can be written, else the system's folder for temporary files.",
+        description="Folder in which a fresh one is made for compiled templates, which all workers map; best in "
+        "memory. Empty: `/dev/shm` where it can be written, else the system's folder for temporary files.",
+    )
+    template_cache_bytes: int = Field(
+        256 * 1024**2,
+        ge=16 * 1024**2,
+        description="Most bytes of compiled templates in that folder, about ten for each byte of source; the least "
+        "used make room. What all groups of some minutes use should fit.",
+    )
+    template_ttl: float | None = Field(
+        None,
+        ge=0,
+        le=3600,
+        description="Seconds for which a template is taken to be what it was when it was last looked at; then the "
+        "store is asked whether it still is (`If-None-Match`). So long after an edit a group may start with the old "
+        "version. Absent: 5 with S3, 0 with a folder.",
     )
     render_workers: int = Field(
         0,
@@ -96,6 +113,12 @@ class Config(Settings):
     def store_url(self) -> str:
         """The template store, defaults filled in."""
         return self.templates_url or (Path(self.home).absolute() / "templates").as_uri()
+
+    @property
+    def seconds_seen(self) -> float:
+        """Time to live of what was seen in the store, defaults filled in."""
+        default = S3_TTL if self.store_url.startswith("s3://") else 0.0
+        return default if self.template_ttl is None else self.template_ttl
 
     @property
     def worker_count(self) -> int:

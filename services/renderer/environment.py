@@ -1,21 +1,20 @@
-"""The sandbox that templates run in: what they may do, what a missing variable does, where templates come from."""
+"""The sandbox that templates run in: what they may do, and what a missing variable does."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, MutableMapping
 from functools import partial
 from typing import Any, ClassVar
 
-from jinja2 import BaseLoader, BytecodeCache, ChainableUndefined, Environment, Template, TemplateNotFound, Undefined
+from jinja2 import BaseLoader, ChainableUndefined, Template, Undefined
 from jinja2.environment import TemplateModule
-from jinja2.exceptions import SecurityError, TemplateSyntaxError, UndefinedError
+from jinja2.exceptions import SecurityError, UndefinedError
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
 
 from services.renderer.failures import MissingVariableError
 from services.renderer.filters import Formats
-from services.renderer.shared_cache import SharedCache
 
 LONGEST_REPEAT = 1_000_000
 LARGEST_POWER = 10_000
@@ -88,7 +87,6 @@ class Sandbox(ImmutableSandboxedEnvironment):
         html: bool,
         strict: bool,
         loader: BaseLoader,
-        bytecode: BytecodeCache | None,
         formats: Formats,
         finalize: Callable[[Any], Any] = nil_is_empty,
     ) -> None:
@@ -100,7 +98,6 @@ class Sandbox(ImmutableSandboxedEnvironment):
             autoescape=html,
             undefined=StrictVariable if strict else EmptyVariable,
             loader=loader,
-            bytecode_cache=bytecode,
             auto_reload=False,
             finalize=finalize,
         )
@@ -135,22 +132,3 @@ class Sandbox(ImmutableSandboxedEnvironment):
                 if isinstance(sequence, (str, list, tuple, bytes)) and len(sequence) * times > LONGEST_REPEAT:
                     raise SecurityError(f"repeats longer than {LONGEST_REPEAT}")
         return super().call_binop(context, operator, left, right)
-
-
-class PinnedLoader(BaseLoader):
-    """Loads each path in the version that its group is pinned to, and no other path."""
-
-    def __init__(self, cache: SharedCache, versions: Mapping[str, str]) -> None:
-        self._cache = cache
-        self._versions = versions
-
-    def get_source(self, environment: Environment, template: str) -> tuple[str, str, None]:  # noqa: ARG002  Jinja2's
-        version = self._versions.get(template)
-        if version is None:
-            raise TemplateNotFound(template)
-        try:
-            return self._cache.read(version).decode(), version, None
-        except FileNotFoundError as exc:
-            raise TemplateNotFound(template) from exc
-        except UnicodeDecodeError as exc:
-            raise TemplateSyntaxError("the file is not UTF-8 text", 1, template, version) from exc

@@ -1,8 +1,9 @@
 """What passes through the pipes between the front and its workers: frames of length, kind and payload.
 
-Front to worker: RENDER (a serialized RenderMessagesRequest) or INSPECT (an `Inspect`), and CONTENT in answer to
-FETCH. Worker to front: READY once, then per order any number of CHUNK and FETCH, and at its end DONE (with an
-`Inspected` after INSPECT) or REFUSED, when it is no order.
+Front to worker: RENDER (a serialized RenderMessagesRequest) or COMPILE (a `Compile`), and CONTENT in answer to
+FETCH. Worker to front: READY once, then per order any number of CHUNK and FETCH, and at its end DONE (with a
+`Compiled` after COMPILE), REFUSED, when it is no order, or LOST, when the shared cache lacks templates of the slice
+(path to version), before any CHUNK.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import msgspec
 LOADING = -2
 """The position of a worker that loads a library: slow once, and no message's fault."""
 
-READY, RENDER, INSPECT, CHUNK, DONE, REFUSED, FETCH, CONTENT = range(8)
+READY, RENDER, COMPILE, CHUNK, DONE, REFUSED, LOST, FETCH, CONTENT = range(9)
 
 _HEADER = struct.Struct(">IBI")
 _PROGRESS = struct.Struct("<iI")
@@ -32,20 +33,24 @@ class Frame(msgspec.Struct, frozen=True):
     count: int = 0
 
 
-class Inspect(msgspec.Struct, frozen=True):
+class Compile(msgspec.Struct, frozen=True):
     """An order to compile one template and to say what it refers to."""
 
     path: str
-    version: str
+    source: bytes
 
 
-class Inspected(msgspec.Struct, frozen=True):
-    """Each reference is the names of which one must exist; an optional one may miss altogether."""
+class Compiled(msgspec.Struct, frozen=True):
+    """Each reference is the names of which one must exist; an optional one may miss altogether.
+
+    `content` is the template's file of the shared cache; with a `code` there is none, and `text` says why.
+    """
 
     required: list[list[str]] = []
     optional: list[str] = []
     code: str = ""
     text: str = ""
+    content: bytes = b""
 
 
 class Content(msgspec.Struct, frozen=True):

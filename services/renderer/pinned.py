@@ -3,57 +3,77 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
+from weakref import WeakValueDictionary
 
-from jinja2 import FileSystemBytecodeCache, Template, nodes
+from jinja2 import BaseLoader, Environment, Template, TemplateNotFound
 
-from morpheus_kit.reasons import ReasonCode
-from services.renderer.environment import PinnedLoader, Sandbox
-from services.renderer.failures import explain
+from services.renderer.environment import Sandbox
 from services.renderer.filters import Formats
-from services.renderer.frames import Inspect, Inspected
 from services.renderer.markdown import MarkdownTemplates, written
-from services.renderer.shared_cache import SharedCache
+from services.renderer.shared_cache import CompiledTemplate, LostTemplatesError, SharedCache
 
 MOST_SETS = 64
+# Each mapped file takes a descriptor; most systems allow 1,024 of them.
+MOST_TEMPLATES = 512
 MOST_SUBJECTS = 64
 SUBJECT = "subject_template"
-NOT_LITERAL = "names of included templates must be literal, so that their versions can be pinned"
+
+
+class PinnedLoader(BaseLoader):
+    """Loads each path in the version that its group is pinned to, and no other path. Compiles nothing."""
+
+    def __init__(self, templates: Mapping[str, CompiledTemplate], *, html: bool) -> None:
+        self._templates = templates
+        self._html = html
+
+    def load(self, environment: Environment, name: str, globals: MutableMapping[str, Any] | None = None) -> Template:  # noqa: A002  Jinja2's
+        """TemplateNotFound for what is not of the set."""
+        compiled = self._templates.get(name)
+        if compiled is None:
+            raise TemplateNotFound(name)
+        code = compiled.code(html=self._html)
+        return environment.template_class.from_code(environment, code, {} if globals is None else globals)
 
 
 class PinnedTemplates:
     """Templates of one set of versions, each loaded once; HTML escapes what is printed, text does not."""
 
-    def __init__(self, cache: SharedCache, versions: Mapping[str, str], *, strict: bool) -> None:
+    def __init__(self, templates: dict[str, CompiledTemplate], versions: Mapping[str, str], *, strict: bool) -> None:
+        """`templates` by path."""
+        self._templates = templates
         self.versions = versions
         self.formats = Formats()
-        common: dict[str, Any] = {
-            "strict": strict,
-            "loader": PinnedLoader(cache, versions),
-            "formats": self.formats,
-        }
-        html, text = (_bytecode(cache, kind) for kind in ("html", "text"))
-        markdown = Sandbox(html=True, bytecode=html, finalize=written, **common)  # compiled as HTML is
+        common: dict[str, Any] = {"strict": strict, "formats": self.formats}
+        escaped, plain = (PinnedLoader(templates, html=html) for html in (True, False))
         self._sandboxes = {
-            "html": Sandbox(html=True, bytecode=html, **common),
-            "text": Sandbox(html=False, bytecode=text, **common),
+            True: Sandbox(html=True, loader=escaped, **common),
+            False: Sandbox(html=False, loader=plain, **common),
         }
-        self._sandboxes["html"].load_markdown = MarkdownTemplates(markdown).get
+        markdown = Sandbox(html=True, loader=escaped, finalize=written, **common)
+        self._sandboxes[True].load_markdown = MarkdownTemplates(markdown).get
         self._subjects: OrderedDict[str, Template] = OrderedDict()
-        self.globals: dict[str, Any] = dict(self._sandboxes["html"].globals)
+        self.globals: dict[str, Any] = dict(self._sandboxes[True].globals)
+
+    def __len__(self) -> int:
+        return len(self._templates)
+
+    def close(self) -> None:
+        """Lets go of its files now; what an environment and its templates hold of each other is freed later."""
+        self._templates.clear()
 
     def html(self, path: str) -> Template:
-        return self._sandboxes["html"].get_template(path)
+        return self._sandboxes[True].get_template(path)
 
     def text(self, path: str) -> Template:
-        return self._sandboxes["text"].get_template(path)
+        return self._sandboxes[False].get_template(path)
 
     def subject(self, source: str) -> Template:
         """Compiles `source` when it is not among the latest."""
         template = self._subjects.get(source)
         if template is None:
-            sandbox = self._sandboxes["text"]
+            sandbox = self._sandboxes[False]
             code = sandbox.compile(source, name=SUBJECT)
             template = Template.from_code(sandbox, code, dict(sandbox.globals))
             self._subjects[source] = template
@@ -62,64 +82,41 @@ class PinnedTemplates:
         return template
 
 
-def _bytecode(cache: SharedCache, kind: str) -> FileSystemBytecodeCache:
-    return FileSystemBytecodeCache(str(cache.bytecode_folder(kind)), "%s.jinja")
-
-
 class TemplateSets:
-    """The latest sets of a worker; a group's slices find theirs again."""
+    """The latest sets of a worker; a group's slices find theirs again. Sets share what they have in common."""
 
     def __init__(self, cache: SharedCache) -> None:
         self._cache = cache
         self._sets: OrderedDict[tuple[bool, frozenset[tuple[str, str]]], PinnedTemplates] = OrderedDict()
+        self._templates: WeakValueDictionary[tuple[str, str], CompiledTemplate] = WeakValueDictionary()
 
     def get(self, versions: Mapping[str, str], *, strict: bool) -> PinnedTemplates:
+        """Maps all of a new set at once, so that it is whole for as long as it is kept.
+
+        Raises:
+            LostTemplatesError: some files are not there, or not what was written.
+        """
         key = (strict, frozenset(versions.items()))
         found = self._sets.get(key)
         if found is None:
-            found = self._sets[key] = PinnedTemplates(self._cache, dict(versions), strict=strict)
-            if len(self._sets) > MOST_SETS:
-                self._sets.popitem(last=False)
+            found = self._sets[key] = PinnedTemplates(self._map(versions), dict(versions), strict=strict)
+            self._make_room()
         else:
             self._sets.move_to_end(key)
         return found
 
-    def inspect(self, order: Inspect) -> Inspected:
-        """Compiles one template, so that its code is shared, and says what it refers to."""
-        pinned = self.get({order.path: order.version}, strict=True)
-        try:
-            source = self._cache.read(order.version).decode(errors="replace")
-            tree = pinned.html(order.path).environment.parse(source, order.path)
-            return references(tree, order.path)
-        except Exception as exc:  # noqa: BLE001  whatever a template's source can raise concerns that template only
-            error = explain(exc)
-            return Inspected(code=error.code.value, text=error.text)
+    def _map(self, versions: Mapping[str, str]) -> dict[str, CompiledTemplate]:
+        mapped: dict[str, CompiledTemplate] = {}
+        for path, version in versions.items():
+            template = self._templates.get((path, version)) or self._cache.load(path, version)
+            if template is not None:
+                self._templates[path, version] = mapped[path] = template
+        if len(mapped) < len(versions):
+            raise LostTemplatesError({path: version for path, version in versions.items() if path not in mapped})
+        return mapped
 
-
-def references(tree: nodes.Template, path: str) -> Inspected:
-    """The templates that `tree` (parsed from `path`) extends, includes and imports."""
-    required: list[list[str]] = []
-    optional: list[str] = []
-    for node in tree.find_all((nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)):
-        names = _literal_names(node.template)  # type: ignore[attr-defined]  # all four have it
-        if names is None:
-            return Inspected(
-                code=ReasonCode.TEMPLATE_INVALID.value,
-                text=f"{path}, line {node.lineno}: {NOT_LITERAL}",
-            )
-        if isinstance(node, nodes.Include) and node.ignore_missing:
-            optional.extend(names)
-        else:
-            required.append(names)
-    return Inspected(required, optional)
-
-
-def _literal_names(node: nodes.Expr) -> list[str] | None:
-    """None when a name is known only while rendering."""
-    if isinstance(node, nodes.Const):
-        values: list[Any] = list(node.value) if isinstance(node.value, (tuple, list)) else [node.value]
-        return values if all(isinstance(value, str) for value in values) else None
-    if isinstance(node, (nodes.Tuple, nodes.List)):
-        names = [_literal_names(item) for item in node.items]
-        return None if any(name is None for name in names) else [name for part in names for name in part or []]
-    return None
+    def _make_room(self) -> None:
+        while len(self._sets) > 1 and (
+            len(self._sets) > MOST_SETS or sum(map(len, self._sets.values())) > MOST_TEMPLATES
+        ):
+            self._sets.popitem(last=False)[1].close()

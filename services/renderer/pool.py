@@ -14,8 +14,9 @@ import msgspec
 from morpheus_kit import logs
 from morpheus_kit.config import PREFIX
 from morpheus_kit.errors import UnavailableError
+from morpheus_kit.reasons import ReasonCode
 from services.renderer import frames
-from services.renderer.frames import Frame, Progress
+from services.renderer.frames import Compile, Compiled, Frame, Progress
 from services.renderer.settings import RenderSettings
 from services.renderer.shared_cache import OwnedCache
 
@@ -127,7 +128,7 @@ class Worker:
                 frame = await frames.read_async(self._process.stdout)
         except (EOFError, ConnectionResetError) as exc:
             raise self._died() from exc
-        if frame.kind in {frames.DONE, frames.REFUSED}:
+        if frame.kind in {frames.DONE, frames.REFUSED, frames.LOST}:
             self.busy = False
         return frame
 
@@ -190,6 +191,17 @@ class WorkerPool:
                 worker.kill()
                 worker = None
             self._slots.put_nowait(worker)
+
+    async def compile(self, path: str, source: bytes) -> Compiled:
+        """One template, by any worker."""
+        async with self.worker() as worker:
+            try:
+                await worker.order(Frame(frames.COMPILE, msgspec.msgpack.encode(Compile(path, source))))
+                answer = await worker.receive()
+            except WorkerDiedError as exc:
+                what = "takes too long" if exc.timed_out else "ended its worker"
+                return Compiled(code=ReasonCode.TEMPLATE_INVALID.value, text=f"compiling {path} {what}")
+        return msgspec.msgpack.decode(answer.payload, type=Compiled)
 
     async def _start_worker(self) -> Worker:
         """UnavailableError when none of a few starts succeeds."""

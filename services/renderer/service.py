@@ -60,16 +60,16 @@ class RendererService:
             raise InvalidInputError("This is not a RenderMessagesRequest.") from exc
         if len(messages) > MOST_MESSAGES:
             raise InvalidInputError.of("messages", f"at most {MOST_MESSAGES} a slice")
-        if group.versions:
-            await self._catalog.ensure(group.versions)
-        else:
-            try:
+        try:
+            if group.versions:
+                await self._catalog.ensure(group.versions)
+            else:
                 versions = await self._catalog.warm(filter(None, [group.outer_template, group.inner_template]))
-            except TemplateFailureError as exc:
-                yield _all_failed(messages, exc)
-                return
-            # Appended fields merge into the group: it need not be packed again.
-            packed_group += renderer_pb2.GroupContent(versions=versions).SerializeToString()
+                # Appended fields merge into the group: it need not be packed again.
+                packed_group += renderer_pb2.GroupContent(versions=versions).SerializeToString()
+        except TemplateFailureError as exc:
+            yield _all_failed(messages, exc)
+            return
         async with aclosing(self._slices.run(packed_group, messages)) as chunks:
             async for chunk in chunks:
                 yield chunk

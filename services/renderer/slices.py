@@ -15,13 +15,16 @@ from morpheus_kit.blobs import TemplateStore
 from morpheus_kit.errors import InvalidInputError, NotFoundError, TooLargeError, UnavailableError
 from morpheus_kit.reasons import ReasonCode
 from services.renderer import frames, wire
+from services.renderer.catalog import Catalog
 from services.renderer.frames import Content, Frame
 from services.renderer.pool import Worker, WorkerDiedError, WorkerPool
+from services.renderer.shared_cache import LostTemplatesError
 
 log = logs.get_logger(__name__)
 
 ENDLESS_AFTER = 3
 MOST_DEATHS = 3
+MOST_LOSSES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +38,17 @@ class Batch:
 class SliceRunner:
     """Renders the messages of a group: every one is answered once, whatever happens to workers."""
 
-    def __init__(self, pool: WorkerPool, store: TemplateStore, max_file: int) -> None:
+    def __init__(self, pool: WorkerPool, catalog: Catalog, store: TemplateStore, max_file: int) -> None:
         """`max_file`: most bytes of an attachment or of what a PDF shows."""
         self._pool = pool
+        self._catalog = catalog
         self._store = store
         self._max_file = max_file
 
     async def run(self, group: bytes, messages: Sequence[bytes]) -> AsyncGenerator[bytes, None]:
         """Serialized RenderMessagesResponses."""
         todo = deque([Batch(messages)])
-        timeouts = 0
+        timeouts = losses = 0
         while todo:
             batch = todo.popleft()
             answered = 0
@@ -54,6 +58,12 @@ class SliceRunner:
                         answered += chunk.count
                         timeouts = 0
                         yield chunk.payload
+            except LostTemplatesError as lost:
+                losses += 1
+                if losses > MOST_LOSSES:
+                    raise UnavailableError("The shared templates are lost as fast as they are made.") from lost
+                await self._catalog.replace(lost.versions)
+                todo.appendleft(batch)
             except WorkerDiedError as death:
                 left = replace(batch, messages=batch.messages[answered:])
                 timeouts += death.timed_out
@@ -70,6 +80,8 @@ class SliceRunner:
             while (frame := await worker.receive()).kind != frames.DONE:
                 if frame.kind == frames.REFUSED:
                     raise InvalidInputError("The messages are not those of a RenderMessagesRequest.")
+                if frame.kind == frames.LOST:
+                    raise LostTemplatesError(msgspec.msgpack.decode(frame.payload, type=dict[str, str]))
                 if frame.kind == frames.FETCH:
                     away = await self._serve_file(worker, frame.payload.decode(errors="replace"), away)
                 elif away is None:

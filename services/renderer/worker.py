@@ -21,11 +21,12 @@ from google.protobuf.message import DecodeError
 from morpheus.renderer.v1 import renderer_pb2
 
 from services.renderer import frames, wire
+from services.renderer.analysis import compile_template
 from services.renderer.compose import SliceRenderer
-from services.renderer.frames import Content, Frame, Inspect, Progress
+from services.renderer.frames import Compile, Content, Frame, Progress
 from services.renderer.pinned import TemplateSets
 from services.renderer.settings import RenderSettings
-from services.renderer.shared_cache import SharedCache
+from services.renderer.shared_cache import LostTemplatesError, SharedCache
 
 CHUNK_BYTES = 1024 * 1024
 CHUNK_MESSAGES = 500
@@ -48,7 +49,7 @@ class Worker:
         self._answers = answers
         self._progress = progress
         self._sets = TemplateSets(cache)
-        self._slices = SliceRenderer(self._sets, self._fetch, progress, settings)
+        self._slices = SliceRenderer(self._fetch, progress, settings)
 
     def serve(self) -> None:
         """Until the front is gone."""
@@ -60,10 +61,9 @@ class Worker:
                 return
             if order.kind == frames.RENDER:
                 self._render(order.payload)
-            elif order.kind == frames.INSPECT:
-                self._progress.begin(-1)
-                inspected = self._sets.inspect(msgspec.msgpack.decode(order.payload, type=Inspect))
-                self._send(Frame(frames.DONE, msgspec.msgpack.encode(inspected)))
+            elif order.kind == frames.COMPILE:
+                compiled = compile_template(msgspec.msgpack.decode(order.payload, type=Compile))
+                self._send(Frame(frames.DONE, msgspec.msgpack.encode(compiled)))
 
     def _render(self, payload: bytes) -> None:
         try:
@@ -73,7 +73,12 @@ class Worker:
             return
         chunk: list[bytes] = []
         size, sent_at = 0, time.monotonic()
-        for answer in self._slices.render(request):
+        try:
+            pinned = self._sets.get(request.group.versions, strict=request.group.missing_variables != "empty")
+        except LostTemplatesError as exc:
+            self._send(Frame(frames.LOST, msgspec.msgpack.encode(exc.versions)))
+            return
+        for answer in self._slices.render(request, pinned):
             late = time.monotonic() - sent_at > CHUNK_SECONDS
             if chunk and (late or size + len(answer) > CHUNK_BYTES or len(chunk) >= CHUNK_MESSAGES):
                 self._send_chunk(chunk)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from morpheus_kit.blobs import TemplateStore, open_store
+from morpheus_kit.clock import SystemClock
 from morpheus_kit.errors import TemplateChangedError, UnavailableError
+from services.renderer.analysis import compile_template
 from services.renderer.catalog import Catalog
+from services.renderer.frames import Compile, Compiled
 from services.renderer.shared_cache import OwnedCache
 from tests.s3.gateway import Bucket, Proxy
 
-NO_POOL: Any = None  # templates are not compiled here
+
+async def compiled(path: str, source: bytes) -> Compiled:
+    """As a worker does it."""
+    return compile_template(Compile(path, source))
 
 
 @pytest.fixture
@@ -39,8 +44,8 @@ async def test_group_goes_on_with_its_versions_after_templates_were_edited(
     version = (await store.read("t", 100)).version
     await versioned.put("t", "new")
     await versioned.delete("t")
-    await Catalog(store, cache, NO_POOL).ensure({"t": version})
-    assert cache.read(version) == b"old"
+    await Catalog(store, cache, compiled, SystemClock(), 0.0).ensure({"t": version})
+    assert cache.has("t", version)
 
 
 async def test_version_that_is_gone_pauses_the_group(
@@ -52,7 +57,7 @@ async def test_version_that_is_gone_pauses_the_group(
     await versioned.put("t", "new")
     await versioned.delete("t", version_id)
     await plain.put("p", "new")
-    catalog = Catalog(store, cache, NO_POOL)
+    catalog = Catalog(store, cache, compiled, SystemClock(), 0.0)
     for path, version in pins.items():
         with pytest.raises(TemplateChangedError, match="was changed"):
             await catalog.ensure({path: version})
@@ -67,11 +72,11 @@ async def test_copy_in_the_cache_outlives_a_store_without_versions(
     await plain.put("p", "old")
     path = f"s3://{plain.name}/p"
     version = (await store.read(path, 100)).version
-    catalog = Catalog(store, cache, NO_POOL)
+    catalog = Catalog(store, cache, compiled, SystemClock(), 0.0)
     await catalog.ensure({path: version})
     await plain.put("p", "new")
     await catalog.ensure({path: version})
-    assert cache.read(version) == b"old"
+    assert cache.has(path, version)
 
 
 async def test_store_that_is_away_is_not_a_change(
@@ -81,4 +86,4 @@ async def test_store_that_is_away_is_not_a_change(
     version = (await store.read("t", 100)).version
     proxy.fault = "slow_down"
     with pytest.raises(UnavailableError, match="SlowDown"):
-        await Catalog(store, cache, NO_POOL).ensure({"t": version})
+        await Catalog(store, cache, compiled, SystemClock(), 0.0).ensure({"t": version})

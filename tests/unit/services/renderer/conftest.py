@@ -11,8 +11,9 @@ import msgpack
 import pytest
 from morpheus.renderer.v1 import renderer_pb2
 
+from services.renderer.analysis import compile_template
 from services.renderer.compose import SliceRenderer
-from services.renderer.frames import Content, Progress
+from services.renderer.frames import Compile, Compiled, Content, Progress
 from services.renderer.pinned import TemplateSets
 from services.renderer.settings import RenderSettings
 from services.renderer.shared_cache import OwnedCache
@@ -24,6 +25,14 @@ def cache(tmp_path: Path) -> Iterator[OwnedCache]:
     owned = OwnedCache.create(tmp_path)
     yield owned
     owned.remove()
+
+
+def publish(cache: OwnedCache, path: str, source: bytes) -> Compiled:
+    """Compiles a template into the cache, when it can be; its version is the SHA-256 of `source`."""
+    compiled = compile_template(Compile(path, source))
+    if not compiled.code:
+        cache.put(path, hashlib.sha256(source).hexdigest(), compiled.content)
+    return compiled
 
 
 Sent = tuple[renderer_pb2.RenderedMessage, ...]
@@ -43,7 +52,7 @@ def render(cache: OwnedCache) -> Callable[..., Sent]:
         versions = {}
         for path, source in templates.items():
             versions[path] = hashlib.sha256(source.encode()).hexdigest()
-            cache.put(versions[path], source.encode())
+            publish(cache, path, source.encode())
 
         def fetch(path: str) -> Content:
             return Content(files[path]) if files and path in files else Content(error=f"{path} is not there.")
@@ -60,7 +69,9 @@ def render(cache: OwnedCache) -> Callable[..., Sent]:
                 fields["context"] = msgpack.packb(fields["context"])
             request.messages.add(**fields)
         progress = Progress.create(cache.folder / "progress")
-        renderer = SliceRenderer(TemplateSets(cache), fetch, progress, settings or RenderSettings())
-        return tuple(renderer_pb2.RenderedMessage.FromString(answer) for answer in renderer.render(request))
+        renderer = SliceRenderer(fetch, progress, settings or RenderSettings())
+        strict = request.group.missing_variables != "empty"
+        pinned = TemplateSets(cache).get(versions, strict=strict)
+        return tuple(renderer_pb2.RenderedMessage.FromString(answer) for answer in renderer.render(request, pinned))
 
     return call

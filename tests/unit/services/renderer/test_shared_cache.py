@@ -2,38 +2,71 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 
-from services.renderer import shared_cache
-from services.renderer.shared_cache import OwnedCache, SharedCache, default_parent, remove_abandoned
+from services.renderer.shared_cache import CompiledTemplate, OwnedCache, SharedCache, default_parent, remove_abandoned
+
+CODE = compile("1", "x", "eval")
+FILE = CompiledTemplate.pack(CODE, CODE)
 
 
-def test_copy_is_read_by_version(cache: OwnedCache) -> None:
-    assert not cache.has("v1")
-    cache.put("v1", b"x")
-    assert cache.has("v1")
-    assert SharedCache(cache.folder).read("v1") == b"x"
-    with pytest.raises(FileNotFoundError):
-        cache.read("v2")
+def files(cache: OwnedCache) -> list[Path]:
+    return list((cache.folder / "templates").iterdir())
 
 
-@pytest.mark.parametrize("version", ["", "..", ".x", "a/b", "../x", "a\0", "v" * 200, "é"])
-def test_version_that_could_be_a_path_is_not_kept(cache: OwnedCache, version: str) -> None:
-    cache.put(version, b"x")
-    assert not cache.has(version)
-    assert not list((cache.folder / "templates").iterdir())
+def test_both_variants_come_out_of_one_file(cache: OwnedCache) -> None:
+    html, text = compile("'html'", "x", "eval"), compile("'text'", "x", "eval")
+    cache.put("t", "v1", CompiledTemplate.pack(html, text))
+    assert cache.has("t", "v1")
+    loaded = SharedCache(cache.folder).load("t", "v1")
+    assert loaded is not None
+    assert (loaded.code(html=True), loaded.code(html=False)) == (html, text)
+    assert len(files(cache)) == 1
+    assert cache.load("t", "v2") is cache.load("u", "v1") is None
 
 
-def test_least_used_copies_make_room(cache: OwnedCache, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared_cache, "MOST_BYTES", 10)
+@pytest.mark.parametrize("version", ["", "..", "a/b", "../x", "a\0", "v" * 2000, "é"])
+def test_version_that_looks_like_a_path_is_none(cache: OwnedCache, version: str) -> None:
+    cache.put("../t", version, FILE)
+    assert cache.load("../t", version) is not None
+    assert [len(file.name) for file in files(cache)] == [64]
+
+
+@pytest.mark.parametrize("damaged", [b"", FILE[:10], FILE[:-1], FILE + b"x", FILE[:-1] + b"x"])
+def test_damaged_file_is_none(cache: OwnedCache, damaged: bytes) -> None:
+    cache.put("t", "v", FILE)
+    [file] = files(cache)
+    file.write_bytes(damaged)
+    assert cache.load("t", "v") is None
+    cache.put("t", "v", FILE)
+    assert cache.load("t", "v") is not None
+
+
+def test_least_used_files_make_room(tmp_path: Path) -> None:
+    cache = OwnedCache.create(tmp_path, most_bytes=2 * len(FILE))
     for version in ("a", "b"):
-        cache.put(version, bytes(4))
-    assert cache.has("a")
-    cache.put("c", bytes(4))
-    assert (cache.has("a"), cache.has("b"), cache.has("c")) == (True, False, True)
-    assert sorted(path.name for path in (cache.folder / "templates").iterdir()) == ["a", "c"]
+        cache.put("t", version, FILE)
+    mapped = cache.load("t", "b")
+    assert cache.has("t", "a")
+    cache.put("t", "c", FILE)
+    assert (cache.has("t", "a"), cache.has("t", "b"), cache.has("t", "c")) == (True, False, True)
+    assert len(files(cache)) == 2
+    assert mapped is not None
+    assert mapped.code(html=True) == CODE
+    cache.remove()
+
+
+def test_start_removes_what_was_never_finished(tmp_path: Path) -> None:
+    for name, age in (("old", 100), ("new", 0)):
+        folder = tmp_path / f".morpheus-renderer-{name}"
+        folder.mkdir()
+        os.utime(folder, (time.time() - age,) * 2)
+    remove_abandoned(tmp_path)
+    assert [folder.name for folder in tmp_path.iterdir()] == [".morpheus-renderer-new"]
 
 
 def test_start_removes_what_the_dead_have_left_and_nothing_else(tmp_path: Path) -> None:
