@@ -37,13 +37,14 @@ test: $(STAMP) ## all tests that need only pip and WeasyPrint's system libraries
 	@scripts/setup.sh
 	@scripts/lanes.sh test
 
-test-all: $(STAMP) ## the same, short chaos, and what needs real servers: S3 and SMTP, built with Go (a missing one fails where CI=true)
+test-all: $(STAMP) ## the same, short chaos, and what needs real servers: S3 and SMTP (built with Go), Elasticsearch (a JDK); a missing one fails where CI=true
 	@scripts/setup.sh
 	@scripts/lanes.sh test-all
 
-# Building the servers takes minutes of one core the first time: it begins at once and is waited for by their lanes.
+# Building and fetching the servers takes minutes the first time: it begins at once and is waited for by their lanes.
 servers-begin:
 	@TOOLS_APT=0 nice -n 10 scripts/tools.sh versitygw mailpit </dev/null >/dev/null 2>&1 &
+	@FETCH_APT=0 nice -n 10 scripts/elasticsearch/fetch.sh </dev/null >/dev/null 2>&1 &
 
 ci: servers-begin lint test-all ## what every change is checked by: lint and test-all
 

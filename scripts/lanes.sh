@@ -5,10 +5,14 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 target=${1:-test}
 base=(unit contract integration e2e)
-with_servers=(s3 smtp)
+with_servers=(s3 smtp elasticsearch)
 long=(chaos)
-others=(elasticsearch browser kubernetes)
-declare -A server=([s3]=versitygw [smtp]=mailpit) said=()
+others=(browser kubernetes)
+declare -A server=(
+    [s3]="scripts/tools.sh versitygw"
+    [smtp]="scripts/tools.sh mailpit"
+    [elasticsearch]="scripts/elasticsearch/fetch.sh"
+) said=()
 status=0
 
 run() { # lanes...: in one pytest
@@ -30,7 +34,7 @@ run() { # lanes...: in one pytest
 run_with_servers() { # lanes...: those whose servers are there
     local lane reason lanes=()
     for lane in "$@"; do
-        if reason=$(scripts/tools.sh "${server[$lane]}" 2>&1 >/dev/null); then
+        if reason=$(${server[$lane]} 2>&1 >/dev/null); then
             lanes+=("$lane")
             continue
         fi
@@ -40,8 +44,17 @@ run_with_servers() { # lanes...: those whose servers are there
     [ ${#lanes[@]} -eq 0 ] || run "${lanes[@]}"
 }
 
+start_node() { # one Elasticsearch for the whole lane; without it, the lane itself says what is wrong
+    local port
+    port=$(.venv/bin/python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    node=$(mktemp -d)
+    trap 'scripts/elasticsearch/stop.sh "$node"; rm -rf "$node"' EXIT
+    scripts/elasticsearch/start.sh "$port" "$node" && export ELASTICSEARCH_TEST_URL="http://127.0.0.1:$port"
+}
+
 run "${base[@]}"
 if [ "$target" = test-all ]; then
+    start_node
     run_with_servers "${with_servers[@]}"
     run "${long[@]}"
 else

@@ -135,7 +135,7 @@ class Event(msgspec.Struct, array_like=True, frozen=True):
 
 
 class GroupEvent(msgspec.Struct, array_like=True, frozen=True):
-    """An operation on a group: `paused`, `resumed`, `cancelled`."""
+    """An operation on a group: `paused`, `resumed`, `cancelled`; or `started`, with the versions of its templates."""
 
     company_code: str
     group_id: str
@@ -144,6 +144,9 @@ class GroupEvent(msgspec.Struct, array_like=True, frozen=True):
     key_id: str = ""
     reason_code: str = ""
     reason_text: str = ""
+    reference_prefix: str = ""
+    """As in `SharedInfo`; empty in what an earlier release wrote."""
+    template_versions: dict[str, str] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()

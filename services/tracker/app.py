@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from morpheus.tracker.v1.tracker_pb2_grpc import add_TrackerServiceServicer_to_server
 
 from morpheus_kit import ids
@@ -9,8 +11,9 @@ from morpheus_kit.clock import SystemClock
 from morpheus_kit.lifecycle import Task, Unit
 from morpheus_kit.queue.opened import Connection, open_queues
 from morpheus_kit.rpc.server import RpcServer
-from services.tracker.config import Config, records_path
+from services.tracker.config import Config
 from services.tracker.consumer import Consumer
+from services.tracker.housekeeping import Housekeeping
 from services.tracker.inputs import Inputs
 from services.tracker.ledger import Ledgers
 from services.tracker.paging import PageTokens
@@ -18,14 +21,15 @@ from services.tracker.queries import Queries
 from services.tracker.reporting import Reporting
 from services.tracker.service import TrackerService
 from services.tracker.store.base import EVERYONE
-from services.tracker.store.sqlite import SqliteStore
+from services.tracker.store.elastic import ElasticsearchStore
+from services.tracker.store.opened import make_store
 
 
 async def build(config: Config) -> Unit:
     """The service; ConfigError when Redis may lose messages or the records are in use."""
     redis, queues = await open_queues(config.redis_url, partitions=config.partitions, replicas=config.redis_replicas)
     clock = SystemClock()
-    store = SqliteStore(records_path(config.records_url), clock)
+    store = make_store(config, clock)
     name = ids.consumer_name()
     consumers = [Consumer(queue, store, clock, name) for queue in queues]
 
@@ -39,4 +43,8 @@ async def build(config: Config) -> Unit:
     service = TrackerService(queries, Reporting(store, clock), Inputs(queries, store))
     server = RpcServer(config.tracker_addr, lambda each: add_TrackerServiceServicer_to_server(service, each))
     tasks = [Task(f"outcomes-{number}", consumer.main) for number, consumer in enumerate(consumers)]
+    chores: dict[str, Callable[[], Awaitable[None]]] = {}
+    if isinstance(store, ElasticsearchStore):
+        chores = {"months": store.make_months, "aliases": store.update_aliases}
+    tasks.append(Task("housekeeping", Housekeeping(chores).main))
     return Unit("tracker", [Connection(redis), store, *tasks, server], config.grace)

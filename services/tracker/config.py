@@ -24,8 +24,19 @@ class Config(Settings):
     partitions: int = Field(1, ge=1, le=999, description="Partitions of the queue; the same number in every service.")
     records_url: str = Field(
         "sqlite:///.morpheus/records.db",
-        description="Where records are kept: `sqlite:///<path>`. About 2 KB a message on the disk, "
-        "and twice that free while it grows; only one process may have it open.",
+        repr=False,
+        description="Where records are kept. `sqlite:///<path>`: one file, about 2 KB a message and twice that free "
+        "while it grows; only one process may have it open. `https://user:password@host:9200`: Elasticsearch 9 "
+        "(`docs/elasticsearch.md`), any number of processes.",
+    )
+    records_authority: str = Field(
+        "", description="PEM file of the authority that signed Elasticsearch's certificate; empty: those of the system."
+    )
+    records_shards: int = Field(
+        1, ge=1, le=64, description="Primary shards of a month's index: one for each 30 GB that a month will have."
+    )
+    records_replicas: int = Field(
+        1, ge=0, le=5, description="Copies of each shard on other nodes; 0 only where records may be lost with a node."
     )
     token_secret: SecretStr = Field(
         description="Signs page tokens; 16 characters or more, the same in every process, kept secret."
@@ -34,8 +45,12 @@ class Config(Settings):
 
     @field_validator("records_url")
     @classmethod
-    def _records_url_is_sqlite(cls, value: str) -> str:
-        records_path(value)
+    def _records_url_names_a_store(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"}:
+            records_path(value)
+        elif not parts.hostname or parts.path.strip("/") or parts.query or parts.fragment:
+            raise ValueError("must be https://<user>:<password>@<host>:<port>")
         return value
 
     @field_validator("token_secret")
@@ -51,5 +66,5 @@ def records_path(url: str) -> Path:
     parts = urlsplit(url)
     path = unquote(parts.path).removeprefix("/")
     if parts.scheme != "sqlite" or parts.netloc or not path:
-        raise ValueError("must be sqlite:///<path of the file>")
+        raise ValueError("must be sqlite:///<path of the file> or https://<user>:<password>@<host>:<port>")
     return Path(path)

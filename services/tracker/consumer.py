@@ -7,6 +7,7 @@ ever, goes to `dead`; what a newer release wrote is left for it; everything else
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -62,8 +63,14 @@ class Consumer:
         self._refused = 0
         self._cursor: bytes | str = "0-0"
         self._idle_ms = 0 if store.exclusive else _IDLE_MS
-        self.recorded_ms = 0
-        """Everything that was in the stream at this time is in the store."""
+        self._written: deque[tuple[int, int]] = deque([(0, 0)])
+        """When it was seen that all that was in the stream at a time is in the store, and that time."""
+
+    @property
+    def recorded_ms(self) -> int:
+        """Everything that was in the stream at this time is in the answers of the store."""
+        self._forget_earlier(self._clock.now_ms() - self._store.lag_ms)
+        return self._written[0][1]
 
     async def main(self, stopping: asyncio.Event) -> None:
         """Reads until `stopping`; while Redis or the store is away it waits and tries again."""
@@ -86,15 +93,22 @@ class Consumer:
 
     async def step(self) -> int:
         """One read; how many entries it gave."""
-        entries = await self._claim()
-        started = self._clock.now_ms()
-        if not entries:
-            entries = await self._read()
+        entries = await self._claim() or await self._read()
         if entries:
             await self.record(entries)
-        elif self._after == _NEW:
-            self.recorded_ms = started
+        await self._note_written()
         return len(entries)
+
+    async def _note_written(self) -> None:
+        """What is written leaves the stream, whichever tracker wrote it: all before the first entry is in the store."""
+        now = self._clock.now_ms()
+        first = await self._redis.xrange(self._keys.outcomes, count=1)
+        self._written.append((now, min(now, _time_ms(first[0][0]) - 1) if first else now))
+        self._forget_earlier(now - self._store.lag_ms)
+
+    def _forget_earlier(self, visible_ms: int) -> None:
+        while len(self._written) > 1 and self._written[1][0] <= visible_ms:
+            self._written.popleft()
 
     async def record(self, entries: Sequence[Entry]) -> None:
         """Writes and acknowledges `entries`. Raises StoreDownError with those unacknowledged that were not written."""
@@ -106,7 +120,6 @@ class Consumer:
                     await self._refuse(*item)
             if good:
                 await self._write(good)
-                self.recorded_ms = max(self.recorded_ms, int(good[-1].entry_id.split(b"-")[0]))
 
     async def _write(self, items: Sequence[Decoded]) -> None:
         try:
@@ -181,6 +194,10 @@ class Consumer:
                 await self._redis.xgroup_delconsumer(self._keys.outcomes, TRACKERS, self._name)
         except (RedisError, OSError, TimeoutError) as exc:
             log.warning("consumer_not_deleted", partition=self._keys.partition, error=repr(exc))
+
+
+def _time_ms(entry_id: bytes) -> int:
+    return int(entry_id.split(b"-")[0])
 
 
 def _batches(entries: Sequence[Entry]) -> list[list[Entry]]:

@@ -15,6 +15,7 @@ from services.tracker.states import Folded
 
 VERSION = 1
 
+_ID_CHARS, _MASK = 36, 0xFFFFFFFF
 _UNRENDERED, _RECONSTRUCTED, _RENDERED = 1, 2, 3
 
 
@@ -58,14 +59,24 @@ class Document:
     id: str
     shared: SharedInfo
     head: Head
-    tie: str
-    """What decides the order of messages that were accepted at the same time; means something to the store only."""
+    place: str
+    """What decides the order of messages that were accepted at the same time."""
     body: Body | None = None
 
     @property
     def message(self) -> QueuedMessage | None:
         """The queued message, from which resend and context come."""
         return unpack_message(self.body.blob) if self.body and self.body.blob else None
+
+
+def place_of(reference: str, part: int, index: int) -> str:
+    """Where a message stands among those of its time, the same in every store: 32 hex digits.
+
+    They follow from group key, part, index, and at last from its id.
+    """
+    message_id = reference[-_ID_CHARS:]
+    key = reference[-_ID_CHARS - 9 : -_ID_CHARS - 1]
+    return f"{key}{part & _MASK:08x}{index & _MASK:08x}{message_id[:8]}"
 
 
 def record_rank(record: MessageRecord) -> tuple[int, int]:

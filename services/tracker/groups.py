@@ -73,7 +73,7 @@ def view_group(row: GroupRow | None, ledger: Ledger | None, as_of_ms: int, now_m
         accepted_ms,
         row.settled_ms if finished else 0,
         as_of_ms,
-        ledger.pins if ledger is not None else {},
+        (ledger.pins if ledger is not None else {}) or row.template_versions,
         parts_in,
         row.operations,
     )

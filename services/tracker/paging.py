@@ -19,7 +19,7 @@ _DIGEST_BYTES = 12
 class _Token(msgspec.Struct, array_like=True, frozen=True):
     question: bytes
     accepted_ms: int
-    tie: str
+    place: str
 
 
 _decoder = msgspec.msgpack.Decoder(_Token)
@@ -34,7 +34,7 @@ class PageTokens:
 
     def make(self, question: object, position: Position) -> str:
         """A token for the page after `position`. `question` is everything that the caller asked for."""
-        body = msgspec.msgpack.encode(_Token(_digest(question), position.accepted_ms, position.tie))
+        body = msgspec.msgpack.encode(_Token(_digest(question), position.accepted_ms, position.place))
         return base64.urlsafe_b64encode(self._mac(body) + body).rstrip(b"=").decode()
 
     def read(self, question: object, token: str) -> Position | None:
@@ -51,7 +51,7 @@ class PageTokens:
         content = _decoder.decode(body)
         if content.question != _digest(question):
             raise _refused("the page token belongs to a question with other filters; start from the first page")
-        return Position(content.accepted_ms, content.tie)
+        return Position(content.accepted_ms, content.place)
 
     def _mac(self, body: bytes) -> bytes:
         return hmac.digest(self._key, body, "sha256")[:_MAC_BYTES]

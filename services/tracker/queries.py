@@ -100,7 +100,7 @@ class Queries:
         shown = found[:size]
         following = ""
         if len(found) > size:
-            following = self._tokens.make(question, Position(shown[-1].head.accepted_at_ms, shown[-1].tie))
+            following = self._tokens.make(question, Position(shown[-1].head.accepted_at_ms, shown[-1].place))
         return shown, following
 
     async def every_message(self, company: str, wanted: MessageFilter) -> AsyncIterator[list[Document]]:
@@ -115,7 +115,7 @@ class Queries:
                 yield found
             if len(found) < _EXPORT_PAGE:
                 return
-            after = Position(found[-1].head.accepted_at_ms, found[-1].tie)
+            after = Position(found[-1].head.accepted_at_ms, found[-1].place)
 
     async def message(self, company: str, message_id: str) -> Document:
         """One message with its body. NotFoundError, also when it is another company's."""

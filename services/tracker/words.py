@@ -38,6 +38,10 @@ def _fold_run(run: str) -> str:
     return "".join([char if char.isalnum() else " " for char in bare])
 
 
+LONGEST_WORD = 255
+"""Longer words are found by their first characters."""
+
+
 def split_words(query: str) -> list[str]:
     """The folded words of a query, in order; empty when it has no letter or digit."""
     return _WORD.findall(fold_text(query).lower())

@@ -41,6 +41,6 @@ end
 if word == 'cancelled' then call('RPUSH', SWEEPS, ARGV[1] .. ' 0') end
 
 local event_names = {paused = 'paused', running = 'resumed', cancelled = 'cancelled'}
-group_events[1] = cmsgpack.pack({group.company, group.id, event_names[word], NOW, ARGV[3], ARGV[4], ARGV[5]})
+group_event(group, event_names[word], ARGV[3], ARGV[4], ARGV[5])
 finish()
 return {'ok', word, word == 'running' and 0 or waiting}

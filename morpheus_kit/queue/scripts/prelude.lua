@@ -58,6 +58,14 @@ local function event(group, id, kind, attempt, code, text)
   events[#events + 1] = cmsgpack.pack({reference, kind, tonumber(attempt), NOW, source, code or '', text or ''})
 end
 
+-- `versions`: a packed map; the array of nine is the one of eight with it behind.
+local function group_event(group, kind, key_id, code, text, versions)
+  local fields = {group.company, group.id, kind, NOW, key_id, code, text, group.ref}
+  local packed = cmsgpack.pack(fields)
+  if versions then packed = string.char(string.byte(packed) + 1) .. string.sub(packed, 2) .. versions end
+  group_events[#group_events + 1] = packed
+end
+
 -- Uncertain for the second time; `packed` as the caller has it, or made here.
 local function event_given_up(group, id, attempt, packed)
   if packed and packed ~= '' then

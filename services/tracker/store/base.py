@@ -12,6 +12,8 @@ from services.tracker.documents import Document
 from services.tracker.store.reports import Reports
 
 EVERYONE = "*"
+STARTED = "started"
+"""The event of a group that says with which versions of its templates it goes on."""
 
 
 class StoreDownError(Exception):
@@ -51,6 +53,8 @@ class GroupRow:
     ended_lately: int = 0
     """Settled within the last minute."""
     operations: tuple[Operation, ...] = ()
+    template_versions: dict[str, str] = field(default_factory=dict)
+    """Template to the version that the group was started with last."""
 
     @property
     def uuid(self) -> str:
@@ -86,10 +90,13 @@ class MessageFilter:
 
 
 class Position(NamedTuple):
-    """The last item of a page: acceptance time, then what decides between items of one time; both descending."""
+    """The last item of a page: acceptance time, then its place among those of that time; both descending.
+
+    The place is that of a message, or the id of a group.
+    """
 
     accepted_ms: int
-    tie: str
+    place: str
 
 
 class RecordStore(Reports, Protocol):
@@ -97,6 +104,9 @@ class RecordStore(Reports, Protocol):
 
     exclusive: bool
     """True: no other process can have it open, so what others left unfinished is ours at once."""
+
+    lag_ms: int
+    """How long after a write its effect is seen by every question, at the most."""
 
     async def start(self) -> None:
         """Opens it, with its schema up to date."""
@@ -107,10 +117,10 @@ class RecordStore(Reports, Protocol):
         ...
 
     async def write(self, outcome: Outcome) -> list[Refusal]:
-        """Reads, folds and writes, all or nothing; any number of times with the same result.
+        """Reads, folds and writes; any number of times, also after a part of it, with the same result.
 
-        Returns the records that could only be kept stripped. StoreDownError when nothing was
-        written and the same call may succeed later; any other exception means that it never will.
+        Returns the records that could only be kept stripped. StoreDownError when it is not written
+        and the same call may succeed later; any other exception means that it never will.
         """
         ...
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from uuid import UUID
 
+import msgspec
+
+from services.tracker.documents import Head, place_of
 from services.tracker.store.sqlite_rollups import count_all
 
 VERSION = 2
@@ -12,8 +16,8 @@ VERSION = 2
 # A group without `shared` is one whose record has not come yet: no question sees it or its messages.
 # A message without `company` is one of which only events are known. `notable` is the state where
 # messages in it are few, so that its index stays small. `words` keeps no text and no positions;
-# its rowid is the message's `n`, as is that of `bodies`. Messages of one time are in
-# the order of `n`: a random id there would spread each write over the whole index.
+# its rowid is the message's `n`, as is that of `bodies`. `place` decides between messages of one
+# time (`documents.place_of`); it begins with the group, so that a batch stays together in an index.
 TABLES = """
 CREATE TABLE groups (
     n INTEGER PRIMARY KEY,
@@ -26,6 +30,8 @@ CREATE TABLE groups (
     shared BLOB,
     settled INTEGER NOT NULL DEFAULT 0,
     settled_ms INTEGER NOT NULL DEFAULT 0,
+    versions_ms INTEGER NOT NULL DEFAULT 0,
+    versions BLOB,
     UNIQUE (company, group_id)
 );
 CREATE INDEX groups_listed ON groups (company, accepted_ms, uuid) WHERE shared IS NOT NULL;
@@ -72,13 +78,10 @@ CREATE TABLE messages (
     settled_ms INTEGER NOT NULL,
     address TEXT,
     external_id TEXT,
-    head BLOB NOT NULL
+    head BLOB NOT NULL,
+    place BLOB
 );
 CREATE UNIQUE INDEX messages_id ON messages (id);
-CREATE INDEX messages_listed ON messages (company, accepted_ms, n, group_n) WHERE company IS NOT NULL;
-CREATE INDEX messages_of_group ON messages (group_n, accepted_ms, n) WHERE group_n IS NOT NULL;
-CREATE INDEX messages_notable ON messages (notable, company, accepted_ms, n) WHERE notable IS NOT NULL;
-CREATE INDEX messages_reason ON messages (reason, company, accepted_ms, n) WHERE reason IS NOT NULL;
 CREATE INDEX messages_address ON messages (address) WHERE address IS NOT NULL;
 CREATE INDEX messages_external ON messages (external_id) WHERE external_id IS NOT NULL;
 CREATE TABLE tags (tag TEXT NOT NULL, message_n INTEGER NOT NULL, PRIMARY KEY (tag, message_n)) WITHOUT ROWID;
@@ -109,6 +112,20 @@ CREATE TABLE feed (
     items BLOB NOT NULL
 );
 CREATE INDEX feed_of_company ON feed (company, last_seq);
+CREATE INDEX messages_listed ON messages (company, accepted_ms, place, group_n) WHERE company IS NOT NULL;
+CREATE INDEX messages_of_group ON messages (group_n, accepted_ms, place) WHERE group_n IS NOT NULL;
+CREATE INDEX messages_notable ON messages (notable, company, accepted_ms, place) WHERE notable IS NOT NULL;
+CREATE INDEX messages_reason ON messages (reason, company, accepted_ms, place) WHERE reason IS NOT NULL;
+"""
+
+# What a file of version 1 lacks: the order that all stores share, and the versions of templates.
+FROM_1 = """
+ALTER TABLE groups ADD COLUMN versions_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE groups ADD COLUMN versions BLOB;
+ALTER TABLE messages ADD COLUMN place BLOB;
+UPDATE messages SET place = place_of((SELECT uuid FROM groups g WHERE g.n = group_n), id, head)
+    WHERE group_n IS NOT NULL;
+DROP INDEX messages_listed; DROP INDEX messages_of_group; DROP INDEX messages_notable; DROP INDEX messages_reason;
 """
 
 # What the planner is told, whatever the tables hold: rows, then rows for each prefix of the index. So the
@@ -133,6 +150,7 @@ INSERT INTO sqlite_stat1 VALUES
     ('group_tags', 'group_tags', '2000 50 1');
 """
 
+_head = msgspec.msgpack.Decoder(Head)
 COMMON_STATES = frozenset(["sent", "delivered"])
 
 
@@ -160,8 +178,16 @@ def migrate(connection: sqlite3.Connection) -> None:
         raise ValueError(f"The records were written by a newer release (schema {version}, this one knows {VERSION}).")
     if version == VERSION:
         return
-    connection.executescript(f"BEGIN IMMEDIATE; {TABLES if version == 0 else ''} {ADDED_2} {STATISTICS}")
+    connection.create_function("place_of", 3, _place_of_row, deterministic=True)
+    steps = TABLES if version == 0 else FROM_1
+    connection.executescript(f"BEGIN IMMEDIATE; {steps} {ADDED_2} {STATISTICS}")
     if version == 1:
         count_all(connection)
     connection.execute(f"PRAGMA user_version = {VERSION}")
     connection.execute("COMMIT")
+
+
+def _place_of_row(group_uuid: bytes, message_id: bytes, head: bytes) -> bytes:
+    known = _head.decode(head)
+    reference = f"{group_uuid.hex()[:8]}-{UUID(bytes=message_id)}"
+    return bytes.fromhex(place_of(reference, known.part, known.index))

@@ -36,6 +36,7 @@ class SqliteStore:
     """A record store in one file. It waits for the disk at each commit."""
 
     exclusive = True
+    lag_ms = 0
 
     def __init__(self, path: Path, clock: Clock) -> None:
         """`path` is the database; its folder must exist."""

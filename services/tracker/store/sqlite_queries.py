@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from morpheus_kit.queue.schema import unpack_shared
 from services.tracker.documents import Document
 from services.tracker.store.base import EVERYONE, GroupFilter, GroupRow, MessageFilter, Operation, Position
@@ -14,16 +16,16 @@ from services.tracker.store.bodies import unpack_body
 from services.tracker.store.schema import COMMON_STATES
 from services.tracker.store.sqlite_conditions import Conditions
 from services.tracker.store.sqlite_writer import head_decoder
-from services.tracker.words import normalise_address
+from services.tracker.words import LONGEST_WORD, normalise_address
 
 _LATELY_SECONDS = 60
 _MANY = 10_000
 
 
-_GROUP = "SELECT g.n, g.shared, g.accepted_ms, g.settled, g.settled_ms FROM groups g"
-_HEADS = "SELECT m.accepted_ms, m.n, m.id, m.head, g.shared FROM messages m JOIN groups g ON g.n = m.group_n"
+_GROUP = "SELECT g.n, g.shared, g.accepted_ms, g.settled, g.settled_ms, g.versions FROM groups g"
+_HEADS = "SELECT m.accepted_ms, m.place, m.id, m.head, g.shared FROM messages m JOIN groups g ON g.n = m.group_n"
 _DETAIL = (
-    "SELECT m.n, m.id, m.head, g.shared, b.data, d.data FROM messages m JOIN groups g ON g.n = m.group_n "
+    "SELECT m.place, m.id, m.head, g.shared, b.data, d.data FROM messages m JOIN groups g ON g.n = m.group_n "
     "LEFT JOIN bodies b ON b.n = m.n LEFT JOIN dictionaries d ON d.n = b.dictionary"
 )
 
@@ -48,7 +50,7 @@ def read_groups(
         where.add("g.n IN (SELECT group_n FROM group_tags WHERE tag = ?)", wanted.tag)
     where.among("g.accepted_ms", wanted.from_ms, wanted.to_ms)
     if after is not None:
-        where.add("(g.accepted_ms, g.uuid) < (?, ?)", after.accepted_ms, UUID(after.tie).bytes)
+        where.add("(g.accepted_ms, g.uuid) < (?, ?)", after.accepted_ms, UUID(after.place).bytes)
     rows = where.fetch(db, _GROUP, "ORDER BY g.accepted_ms DESC, g.uuid DESC LIMIT ?", limit)
     return _group_rows(db, now_ms, rows)
 
@@ -57,14 +59,15 @@ def _group_rows(db: sqlite3.Connection, now_ms: int, rows: Sequence[tuple[Any, .
     """`rows` were selected under conditions; these look up what belongs to them."""
     result = []
     since = now_ms // 1000 - _LATELY_SECONDS
-    for n, shared, accepted_ms, settled, settled_ms in rows:
+    for n, shared, accepted_ms, settled, settled_ms, versions in rows:
         parts_in, total = db.execute("SELECT count(*), sum(total) FROM parts WHERE group_n = ?", (n,)).fetchone()
         counts = db.execute("SELECT state, messages FROM counts WHERE group_n = ? AND messages <> 0", (n,)).fetchall()
         (lately,) = db.execute(
             "SELECT coalesce(sum(messages), 0) FROM pace WHERE second > ? AND group_n = ?", (since, n)
         ).fetchone()
         operations = db.execute(
-            "SELECT type, key_id, time_ms, reason_code, reason_text FROM operations WHERE group_n = ? ORDER BY time_ms",
+            "SELECT type, key_id, time_ms, reason_code, reason_text FROM operations WHERE group_n = ? "
+            "ORDER BY time_ms, type, key_id",
             (n,),
         ).fetchall()
         result.append(
@@ -78,6 +81,7 @@ def _group_rows(db: sqlite3.Connection, now_ms: int, rows: Sequence[tuple[Any, .
                 settled_ms,
                 lately,
                 tuple(Operation(*row) for row in operations),
+                msgspec.msgpack.decode(versions, type=dict[str, str]) if versions else {},
             )
         )
     return result
@@ -87,9 +91,9 @@ def read_message(db: sqlite3.Connection, company: str, message_id: str) -> Docum
     """One message with its body."""
     where = Conditions("m", company)
     where.add("m.id = ?", UUID(message_id).bytes)
-    for n, id_, head, shared, data, dictionary in where.fetch(db, _DETAIL):
+    for place, id_, head, shared, data, dictionary in where.fetch(db, _DETAIL):
         body = unpack_body(data, dictionary) if data else None
-        return Document(str(UUID(bytes=id_)), unpack_shared(shared), head_decoder.decode(head), str(n), body)
+        return Document(str(UUID(bytes=id_)), unpack_shared(shared), head_decoder.decode(head), place.hex(), body)
     return None
 
 
@@ -104,8 +108,8 @@ def read_messages(
     rows = pages[0] if len(pages) == 1 else sorted((row for page in pages for row in page), reverse=True)[:limit]
     shared = {packed: unpack_shared(packed) for packed in {row[4] for row in rows}}
     return [
-        Document(str(UUID(bytes=id_)), shared[packed], head_decoder.decode(head), str(n))
-        for _, n, id_, head, packed in rows
+        Document(str(UUID(bytes=id_)), shared[packed], head_decoder.decode(head), place.hex())
+        for _, place, id_, head, packed in rows
     ]
 
 
@@ -122,7 +126,7 @@ def _page(
         _add_words(db, where, wanted.words)
     rows: list[tuple[Any, ...]] = []
     for step in _steps(where, after):
-        rows += step.fetch(db, _HEADS, "ORDER BY m.accepted_ms DESC, m.n DESC LIMIT ?", limit - len(rows))
+        rows += step.fetch(db, _HEADS, "ORDER BY m.accepted_ms DESC, m.place DESC LIMIT ?", limit - len(rows))
         if len(rows) == limit:
             break
     return rows
@@ -132,7 +136,7 @@ def _steps(where: Conditions, after: Position | None) -> list[Conditions]:
     """Two index ranges where one comparison of pairs would read a time's messages from their beginning."""
     if after is None:
         return [where]
-    same = where.also("m.accepted_ms = ? AND m.n < ?", after.accepted_ms, int(after.tie))
+    same = where.also("m.accepted_ms = ? AND m.place < ?", after.accepted_ms, bytes.fromhex(after.place))
     return [same, where.also("m.accepted_ms < ?", after.accepted_ms)]
 
 
@@ -176,4 +180,6 @@ def _add_words(db: sqlite3.Connection, where: Conditions, words: Sequence[str]) 
 
 def _match(words: Sequence[str]) -> str:
     """Words have letters and digits only, so quoting them is enough."""
-    return " AND ".join([*(f'"{word}"' for word in words[:-1]), f'"{words[-1]}" *'])
+    *whole, last = [word[:LONGEST_WORD] for word in words]
+    tail = [f'"{word}"' + " *" * (len(word) == LONGEST_WORD) for word in whole]
+    return " AND ".join([*tail, f'"{last}" *'])

@@ -15,29 +15,32 @@ import msgspec
 from morpheus_kit import ids
 from morpheus_kit.clock import Clock
 from morpheus_kit.queue.outcomes import Outcome
-from morpheus_kit.queue.schema import Event, GroupEvent, GroupRecord, MessageRecord, NewerVersionError, pack
-from services.tracker.documents import Body, Head, body_of, head_of, record_rank, searchable, stripped_head
-from services.tracker.states import Step, fold, steps_of
-from services.tracker.store.base import Refusal
+from morpheus_kit.queue.schema import GroupEvent, GroupRecord, pack
+from services.tracker.documents import Body, Head, place_of, searchable
+from services.tracker.store.base import STARTED, Refusal
 from services.tracker.store.bodies import BodyWriter
+from services.tracker.store.changes import Change, apply, collect
 from services.tracker.store.schema import COMMON_STATES
 from services.tracker.store.sqlite_feed import FeedWriter
 from services.tracker.store.sqlite_rollups import Rollups, counted
 from services.tracker.words import fold_text, normalise_address
 
-_ID_CHARS = 36
 _PACE_SECONDS = 120
 _LOOKUP = 30_000
 
-_INSERT = "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _UPDATE = (
     "UPDATE messages SET id = ?2, company = ?3, group_n = ?4, accepted_ms = ?5, state = ?6, notable = ?7, "
-    "reason = ?8, settled_ms = ?9, address = ?10, external_id = ?11, head = ?12 WHERE n = ?1"
+    "reason = ?8, settled_ms = ?9, address = ?10, external_id = ?11, head = ?12, place = ?13 WHERE n = ?1"
 )
 _UPDATE_FOLDED = "UPDATE messages SET state = ?2, notable = ?3, reason = ?4, settled_ms = ?5, head = ?6 WHERE n = ?1"
 _COUNT = "INSERT INTO counts VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET messages = messages + ?3"
 _PACE = "INSERT INTO pace VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET messages = messages + ?3"
 _SETTLED = "UPDATE groups SET settled = settled + ?2, settled_ms = max(settled_ms, ?3) WHERE n = ?1"
+_RESETTLED = (
+    "UPDATE groups SET settled_ms = (SELECT max(m.settled_ms) FROM messages m WHERE m.group_n = ?1) WHERE n = ?1"
+)
+_STARTED = "UPDATE groups SET versions = ?1, versions_ms = ?2 WHERE n = ?3 AND versions_ms <= ?2"
 
 head_decoder = msgspec.msgpack.Decoder(Head)
 _encoder = msgspec.msgpack.Encoder()
@@ -54,16 +57,6 @@ class Stored(NamedTuple):
     head: Head
 
 
-class Change:
-    """All that a batch says about one message."""
-
-    __slots__ = ("events", "record")
-
-    def __init__(self) -> None:
-        self.record: MessageRecord | None = None
-        self.events: list[Event] = []
-
-
 class Rows:
     """What one transaction will write; filled document by document."""
 
@@ -77,6 +70,8 @@ class Rows:
         self.counts: Counter[tuple[int, str]] = Counter()
         self.pace: Counter[tuple[int, int]] = Counter()
         self.settled: dict[int, tuple[int, int]] = {}
+        self.resettled: set[int] = set()
+        """Groups with a message that turned out to have been settled earlier than was known."""
 
     def count(self, group_n: int, before: Stored | None, state: str, settled_ms: int) -> None:
         """Moves the message from its state before to the one now."""
@@ -85,10 +80,15 @@ class Rows:
             self.counts[group_n, state] += 1
             if known is not None:
                 self.counts[group_n, known.state] -= 1
-        if settled_ms and not (known and known.settled_ms):
+        earlier = known.settled_ms if known is not None else 0
+        if settled_ms and not earlier:
             number, last = self.settled.get(group_n, (0, 0))
             self.settled[group_n] = (number + 1, max(last, settled_ms))
+        if settled_ms != earlier:
             self.pace[settled_ms // 1000, group_n] += 1
+            if earlier:
+                self.pace[earlier // 1000, group_n] -= 1
+                self.resettled.add(group_n)
 
 
 class SqliteWriter:
@@ -153,6 +153,9 @@ class SqliteWriter:
 
     def _write_operation(self, event: GroupEvent) -> None:
         n = self._group_n(event.company_code, event.group_id)
+        if event.type == STARTED:
+            self._db.execute(_STARTED, (_encoder.encode(event.template_versions), event.time_ms, n))
+            return
         self._db.execute(
             "INSERT OR IGNORE INTO operations VALUES (?, ?, ?, ?, ?, ?)",
             (n, event.time_ms, event.type, event.key_id, event.reason_code, event.reason_text),
@@ -187,59 +190,51 @@ class SqliteWriter:
             yield message_id, None
 
     def _fold(self, message_id: str, change: Change, stored: Stored | None, rows: Rows, refused: list[Refusal]) -> None:
-        if stored is None:
-            n, self._next = self._next, self._next + 1
-            head, company, group_n = Head(), None, None
-        else:
-            n, head, company, group_n = stored.n, stored.head, stored.company, stored.group_n
-        steps: list[Step] = []
-        before = counted(head, head.folded) if group_n is not None else None
-        folded = fold(message_id, head.folded, change.events, steps)
-        external_id = folded.value("external_id")
-        narrow = stored is not None and external_id == head.folded.value("external_id")
-        record = change.record
-        if record is not None and (rank := record_rank(record)) > head.record:
-            if company is None:
-                steps = steps_of(message_id, folded)
-            company, group_n = record.company_code, self._group_n(record.company_code, record.group_id)
-            head, body = self._take_record(n, record, rank, head, rows, refused)
-            rows.bodies.append((n, group_n, body))
-            narrow = False
-        elif stored is not None and folded == head.folded:
+        old = stored.head if stored is not None else None
+        applied = apply(message_id, change, old, self._clock.now_ms())
+        if applied is None:
             return
-        head.folded = folded
+        n, company, group_n = self._identity(change, stored)
+        head, folded = applied.head, applied.head.folded
+        if applied.body is not None:
+            if old is not None and old.record[0]:
+                self._forget_words(n, old)
+            rows.bodies.append((n, group_n or 0, applied.body))
+            rows.words.append((n, fold_text(searchable(head, applied.body.text))))
+            rows.tags += [(tag, n) for tag in head.tags]
+            if applied.refusal is not None:
+                refused.append(applied.refusal)
         state, (reason, _) = folded.state, folded.reason
         if group_n is not None:
             rows.count(group_n, stored, state, folded.settled_ms)
+            before = counted(old, old.folded) if old is not None and old.record[0] else None
             self._rollups.move(group_n, before, counted(head, folded))
             facts = self._rollups.facts(group_n)
-            self._feed.add(facts.company, facts.group_id, message_id, steps)
+            self._feed.add(facts.company, facts.group_id, message_id, applied.steps)
         changing = (state, None if state in COMMON_STATES else state, reason or None, folded.settled_ms)
         packed = _encoder.encode(head)
-        if narrow:
+        external_id = folded.value("external_id")
+        if applied.body is None and old is not None and external_id == old.folded.value("external_id"):
             rows.folded.append((n, *changing, packed))
             return
+        place = None
+        if company is not None:
+            place = bytes.fromhex(place_of(change.reference, head.part, head.index))
         address = normalise_address(head.address) if head.address else None
         id_ = bytes.fromhex(message_id.replace("-", ""))
-        row = (n, id_, company, group_n, head.accepted_at_ms, *changing, address, external_id, packed)
+        row = (n, id_, company, group_n, head.accepted_at_ms, *changing, address, external_id, packed, place)
         (rows.inserts if stored is None else rows.updates).append(row)
 
-    def _take_record(
-        self, n: int, record: MessageRecord, rank: tuple[int, int], old: Head, rows: Rows, refused: list[Refusal]
-    ) -> tuple[Head, Body]:
-        if old.record[0]:
-            self._forget_words(n, old)
-        body = body_of(record)
-        try:
-            head = head_of(record, rank)
-        except NewerVersionError:
-            raise
-        except ValueError as exc:
-            refused.append(Refusal(record, f"{record.reference}: {exc}"))
-            head, body = stripped_head(rank, self._clock.now_ms(), str(exc)), Body()
-        rows.words.append((n, fold_text(searchable(head, body.text))))
-        rows.tags += [(tag, n) for tag in head.tags]
-        return head, body
+    def _identity(self, change: Change, stored: Stored | None) -> tuple[int, str | None, int | None]:
+        """Number, company and group of a message; the latter two come with its record."""
+        record = change.record
+        company = group_n = None
+        if record is not None:
+            company, group_n = record.company_code, self._group_n(record.company_code, record.group_id)
+        if stored is not None:
+            return stored.n, stored.company or company, group_n if stored.group_n is None else stored.group_n
+        n, self._next = self._next, self._next + 1
+        return n, company, group_n
 
     def _forget_words(self, n: int, old: Head) -> None:
         """The index keeps no text, so what is taken out must be given as it was put in."""
@@ -259,29 +254,10 @@ class SqliteWriter:
         db.executemany("INSERT OR IGNORE INTO tags VALUES (?, ?)", rows.tags)
         db.executemany(_COUNT, [(*key, number) for key, number in rows.counts.items() if number])
         db.executemany(_SETTLED, [(n, number, last) for n, (number, last) in rows.settled.items()])
+        db.executemany(_RESETTLED, [(n,) for n in rows.resettled])
         self._rollups.flush()
         self._feed.flush(self._clock.now_ms())
         if rows.pace:
             oldest = self._clock.now_ms() // 1000 - _PACE_SECONDS
             db.execute("DELETE FROM pace WHERE second < ?", (oldest,))
             db.executemany(_PACE, [(*key, number) for key, number in rows.pace.items() if key[0] >= oldest])
-
-
-def collect(records: Iterable[MessageRecord], events: Iterable[Event]) -> dict[str, Change]:
-    """Records and events by message; of several records of one the best counts."""
-    changes: dict[str, Change] = {}
-    for record in records:
-        change = _change(changes, record.reference)
-        if change.record is None or record_rank(record) > record_rank(change.record):
-            change.record = record
-    for event in events:
-        _change(changes, event.reference).events.append(event)
-    return changes
-
-
-def _change(changes: dict[str, Change], reference: str) -> Change:
-    message_id = reference[-_ID_CHARS:]
-    change = changes.get(message_id)
-    if change is None:
-        change = changes[message_id] = Change()
-    return change

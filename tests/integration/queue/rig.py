@@ -82,7 +82,7 @@ class Rig:
     async def start(self) -> list[str]:
         """Starts the parts of all jobs."""
         jobs = await self.queue.read_jobs(self.me, 100, 0)
-        return [await self.queue.start_part(job.part, job.entry_id, b"pins") for job in jobs]
+        return [await self.queue.start_part(job.part, job.entry_id, b"") for job in jobs]
 
     async def post_and_start(self, group: str = "acme/g", **more: object) -> None:
         """A part in the ring."""

@@ -5,7 +5,7 @@ import pytest
 from morpheus_kit.errors import UnavailableError
 from morpheus_kit.queue.outcomes import pack_records
 from morpheus_kit.queue.schema import MessageRecord
-from tests.integration.queue.rig import Rig, packed_event
+from tests.integration.queue.rig import REFERENCE, Rig, packed_event
 
 
 async def test_staging_twice_appends_once(rig: Rig) -> None:
@@ -104,9 +104,13 @@ async def test_records_and_events_of_the_commit_are_one_entry(rig: Rig) -> None:
 async def test_a_start_twice_pins_once_and_enters_the_ring_once(rig: Rig) -> None:
     await rig.post()
     (job,) = await rig.queue.read_jobs("me", 10, 0)
-    assert await rig.queue.start_part(job.part, job.entry_id, b"first") == "started"
-    assert await rig.queue.start_part(job.part, job.entry_id, b"second") == "repeated"
-    assert await rig.queue.pins("acme/g/0") == b"first"
+    assert await rig.queue.start_part(job.part, job.entry_id, b"\x81\xa1a\xa11") == "started"
+    assert await rig.queue.start_part(job.part, job.entry_id, b"\x81\xa1a\xa12") == "repeated"
+    assert await rig.queue.pins("acme/g/0") == b"\x81\xa1a\xa11"
+    (started,) = [event for outcome in await rig.outcomes() for event in outcome.group_events]
+    expected = ("acme", "g", "started", REFERENCE, {"a": "1"})
+    found = (started.company_code, started.group_id, started.type, started.reference_prefix, started.template_versions)
+    assert found == expected
     assert await rig.redis.llen("morpheus:{0}:ring:test:normal:acme") == 1
     assert await rig.redis.xlen(rig.queue.keys.groups) == 0
 
@@ -116,7 +120,7 @@ async def test_a_job_of_a_lost_dispatcher_is_claimed(rig: Rig) -> None:
     (job,) = await rig.queue.read_jobs("lost", 10, 0)
     assert await rig.queue.claim_jobs("me", 60_000, 10) == []
     assert await rig.queue.claim_jobs("me", 0, 10) == [job]
-    assert await rig.queue.start_part(job.part, job.entry_id, b"pins") == "started"
+    assert await rig.queue.start_part(job.part, job.entry_id, b"\x80") == "started"
 
 
 async def test_a_missing_template_rejects_the_part_alone(rig: Rig) -> None:

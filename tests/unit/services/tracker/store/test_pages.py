@@ -11,7 +11,7 @@ from morpheus_kit.queue.outcomes import Outcome
 from services.tracker.documents import Document
 from services.tracker.store.base import EVERYONE, MessageFilter, Position
 from services.tracker.store.sqlite import SqliteStore
-from tests.unit.services.tracker.store.test_sqlite import T0, group, record
+from tests.conformance.samples import T0, group, record
 
 arrivals = st.lists(st.tuples(st.sampled_from(["acme", "rival"]), st.integers(0, 3)), max_size=12)
 
@@ -49,4 +49,4 @@ async def test_no_message_is_listed_twice_or_missing_while_others_arrive(
 
 
 def _after(listed: list[Document]) -> Position | None:
-    return Position(listed[-1].head.accepted_at_ms, listed[-1].tie) if listed else None
+    return Position(listed[-1].head.accepted_at_ms, listed[-1].place) if listed else None

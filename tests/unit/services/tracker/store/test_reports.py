@@ -31,9 +31,20 @@ from services.tracker.store.reports import (
 )
 from services.tracker.store.schema import connect_writer
 from services.tracker.store.sqlite import SqliteStore
-from tests.unit.services.tracker.store.test_sqlite import event, group, record
+from tests.conformance.samples import event, group, record
 
 T0 = 1_780_000_000_000 // HOUR_MS * HOUR_MS
+BACK_TO_1 = """
+DROP TABLE rollups; DROP TABLE feed;
+DROP INDEX messages_listed; DROP INDEX messages_of_group; DROP INDEX messages_notable; DROP INDEX messages_reason;
+ALTER TABLE messages DROP COLUMN place; ALTER TABLE groups DROP COLUMN versions;
+ALTER TABLE groups DROP COLUMN versions_ms;
+CREATE INDEX messages_listed ON messages (company, accepted_ms, n, group_n) WHERE company IS NOT NULL;
+CREATE INDEX messages_of_group ON messages (group_n, accepted_ms, n) WHERE group_n IS NOT NULL;
+CREATE INDEX messages_notable ON messages (notable, company, accepted_ms, n) WHERE notable IS NOT NULL;
+CREATE INDEX messages_reason ON messages (reason, company, accepted_ms, n) WHERE reason IS NOT NULL;
+PRAGMA user_version = 1;
+"""
 KINDS = ("sent", "failed", "delivered", "opened", "clicked", "hard_bounced", "complained", "deferred")
 OURS = {"sent", "failed", "deferred"}
 
@@ -185,12 +196,14 @@ async def test_records_of_the_first_schema_are_counted(tmp_path: Path) -> None:
         await store.write(outcome("a", 1, kind, 1))
     wanted = StatisticsQuery(T0, T0 + DAY_MS, DAY_MS, by_tag=True)
     before = await store.statistics("acme", wanted)
+    listed = await store.messages("acme", MessageFilter(), None, 10)
     await store.stop()
     with closing(connect_writer(path)) as db:
-        db.executescript("DROP TABLE rollups; DROP TABLE feed; PRAGMA user_version = 1;")
+        db.executescript(BACK_TO_1)
     store = SqliteStore(path, ManualClock(T0 + DAY_MS))
     await store.start()
     assert await store.statistics("acme", wanted) == before
+    assert await store.messages("acme", MessageFilter(), None, 10) == listed
     assert [item.tag for item in before] == ["g", "n1", "x"]
     await store.write(outcome("a", 1, "delivered", 1))
     assert [item.type for item in await store.changes("acme", "", 10)] == ["delivered"]

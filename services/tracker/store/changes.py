@@ -1,0 +1,82 @@
+"""What a batch says about each message, and what a document becomes by it: the same for every store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from morpheus_kit.queue.schema import Event, MessageRecord, NewerVersionError
+from services.tracker.documents import Body, Head, body_of, head_of, record_rank, stripped_head
+from services.tracker.states import Step, fold, steps_of
+from services.tracker.store.base import Refusal
+
+_ID_CHARS = 36
+
+
+class Change:
+    """All that a batch says about one message."""
+
+    __slots__ = ("events", "record", "reference")
+
+    def __init__(self, reference: str) -> None:
+        self.reference = reference
+        self.record: MessageRecord | None = None
+        self.events: list[Event] = []
+
+
+class Applied(NamedTuple):
+    """A document after a change. Without `body` the record is as it was, and only events were folded in."""
+
+    head: Head
+    body: Body | None = None
+    refusal: Refusal | None = None
+    steps: Sequence[Step] = ()
+    """What the feed of events tells about it; all of its past when its record has come now."""
+
+
+def collect(records: Iterable[MessageRecord], events: Iterable[Event]) -> dict[str, Change]:
+    """Records and events by message; of several records of one the best counts."""
+    changes: dict[str, Change] = {}
+    for record in records:
+        change = _change(changes, record.reference)
+        if change.record is None or record_rank(record) > record_rank(change.record):
+            change.record = record
+    for event in events:
+        _change(changes, event.reference).events.append(event)
+    return changes
+
+
+def apply(message_id: str, change: Change, old: Head | None, now_ms: int) -> Applied | None:
+    """The document after `change`, `old` left as it is; None when nothing is new. NewerVersionError."""
+    head = Head() if old is None else old
+    steps: list[Step] = []
+    folded = fold(message_id, head.folded, change.events, steps)
+    record = change.record
+    if record is not None and (rank := record_rank(record)) > head.record:
+        try:
+            taken = Applied(head_of(record, rank), body_of(record))
+        except NewerVersionError:
+            raise
+        except ValueError as exc:
+            taken = stripped(record, str(exc), now_ms)
+        taken.head.folded = folded
+        return taken._replace(steps=steps if head.record[0] else steps_of(message_id, folded))
+    if old is not None and folded == head.folded:
+        return None
+    return Applied(msgspec.structs.replace(head, folded=folded), steps=steps)
+
+
+def stripped(record: MessageRecord, reason: str, now_ms: int) -> Applied:
+    """What stands in the place of a record that cannot be kept."""
+    refusal = Refusal(record, f"{record.reference}: {reason}")
+    return Applied(stripped_head(record_rank(record), now_ms, reason), Body(), refusal)
+
+
+def _change(changes: dict[str, Change], reference: str) -> Change:
+    message_id = reference[-_ID_CHARS:]
+    change = changes.get(message_id)
+    if change is None:
+        change = changes[message_id] = Change(reference)
+    return change

@@ -1,0 +1,89 @@
+"""The record store of production: Elasticsearch, any number of processes."""
+
+from __future__ import annotations
+
+from morpheus_kit import logs
+from morpheus_kit.clock import Clock
+from morpheus_kit.queue.outcomes import Outcome
+from services.tracker.documents import Document
+from services.tracker.store import elastic_queries as queries
+from services.tracker.store.base import GroupFilter, GroupRow, MessageFilter, Position, Refusal, StoreDownError
+from services.tracker.store.elastic_aliases import update_aliases
+from services.tracker.store.elastic_client import Cluster, ClusterOptions
+from services.tracker.store.elastic_groups import Groups
+from services.tracker.store.elastic_reports import ElasticReports
+from services.tracker.store.elastic_writer import ElasticWriter
+from services.tracker.store.months import month_of
+
+log = logs.get_logger(__name__)
+
+_AHEAD_MS = 7 * 24 * 3_600_000
+_LAG_MS = 1_250
+"""The refresh interval of the indices, and a little for the refresh itself."""
+
+
+class ElasticsearchStore(ElasticReports):
+    """A record store in a cluster. What it has acknowledged is on the disks of the primary and of its replicas."""
+
+    exclusive = False
+    lag_ms = _LAG_MS
+
+    def __init__(self, options: ClusterOptions, clock: Clock) -> None:
+        """Nothing is sent before `start`."""
+        self._options = options
+        self._clock = clock
+        self._cluster: Cluster | None = None
+
+    async def start(self) -> None:
+        """Brings the schema up to date. ConfigError for what can never work; an outage is waited for later."""
+        cluster = self._cluster = Cluster(self._options)
+        self._groups = Groups(cluster)
+        self._writer = ElasticWriter(cluster, self._groups, self._clock)
+        try:
+            await cluster.prepare()
+        except StoreDownError as exc:
+            log.warning("records_wait", error=str(exc))
+
+    async def stop(self) -> None:
+        """Closes the connections."""
+        if self._cluster is not None:
+            await self._cluster.close()
+
+    async def write(self, outcome: Outcome) -> list[Refusal]:
+        """Each document read, folded, and written if it has not changed meanwhile."""
+        await self._ready()
+        return await self._writer.write(outcome)
+
+    async def group(self, company: str, group_id: str) -> GroupRow | None:
+        """One group."""
+        return await queries.read_group(await self._ready(), self._clock.now_ms(), company, group_id)
+
+    async def groups(self, company: str, wanted: GroupFilter, after: Position | None, limit: int) -> list[GroupRow]:
+        """One page of groups."""
+        cluster = await self._ready()
+        return await queries.read_groups(cluster, self._clock.now_ms(), company, wanted, (after, limit))
+
+    async def messages(self, company: str, wanted: MessageFilter, after: Position | None, limit: int) -> list[Document]:
+        """One page of messages."""
+        cluster = await self._ready()
+        return await queries.read_messages(cluster, self._groups, company, wanted, (after, limit))
+
+    async def message(self, company: str, message_id: str) -> Document | None:
+        """One message with its body."""
+        return await queries.read_message(await self._ready(), self._groups, company, message_id)
+
+    async def make_months(self) -> None:
+        """Makes the index of this month and, some days ahead, of the next: no question meets one half made."""
+        cluster, now = await self._ready(), self._clock.now_ms()
+        for month in sorted({month_of(now), month_of(now + _AHEAD_MS)}):
+            await cluster.index(month)
+
+    async def update_aliases(self) -> None:
+        """Gives each company its alias `message-<company>`. StoreDownError."""
+        await update_aliases(await self._ready())
+
+    async def _ready(self) -> Cluster:
+        if self._cluster is None:
+            raise StoreDownError("The record store is not open.")
+        await self._cluster.ready()
+        return self._cluster

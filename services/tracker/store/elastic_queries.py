@@ -1,0 +1,200 @@
+"""The questions that the Elasticsearch store answers, and the one place where they are kept to a company."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from morpheus_kit.errors import DeadlineError
+from services.tracker.documents import Document
+from services.tracker.store.base import EVERYONE, GroupFilter, GroupRow, MessageFilter, Position
+from services.tracker.store.elastic_bulk import Address
+from services.tracker.store.elastic_client import Cluster, answering
+from services.tracker.store.elastic_documents import (
+    LARGE,
+    GroupDocument,
+    body_of_source,
+    group_of_source,
+    head_of_source,
+)
+from services.tracker.store.elastic_groups import Groups
+from services.tracker.words import LONGEST_WORD, normalise_address
+
+_LATELY_SECONDS: Final = 60
+_SEARCH_SECONDS: Final = "10s"
+_STATES: Final = 50
+NEWEST_FIRST: Final = [{"accepted_at": "desc"}, {"place": "desc"}]
+
+
+class Conditions:
+    """A filter that always begins with who asks; every search of the store is made by one.
+
+    Documents whose group or company is not known yet are seen by nobody.
+    """
+
+    def __init__(self, company: str) -> None:
+        """`*` sees every company's."""
+        everyone = {"exists": {"field": "company_code"}}
+        self._filters: list[dict[str, Any]] = [everyone if company == EVERYONE else _term("company_code", company)]
+
+    def add(self, *filters: dict[str, Any]) -> Conditions:
+        """More conditions that must all hold."""
+        self._filters += filters
+        return self
+
+    def among(self, from_ms: int | None, to_ms: int | None) -> Conditions:
+        """A half-open range of acceptance time."""
+        bounds = {"gte": from_ms, "lt": to_ms}
+        given = {name: value for name, value in bounds.items() if value is not None}
+        return self.add({"range": {"accepted_at": given}}) if given else self
+
+    async def search(self, cluster: Cluster, **body: Any) -> dict[str, Any]:
+        """Asks all months. StoreDownError; DeadlineError when it takes too long."""
+        with answering():
+            answer = await cluster.client.search(
+                index=body.pop("index", cluster.pattern),
+                query={"bool": {"filter": self._filters}},
+                timeout=_SEARCH_SECONDS,
+                track_total_hits=False,
+                allow_partial_search_results=False,
+                **body,
+            )
+        if answer["timed_out"]:
+            raise DeadlineError("The question took too long; narrow it down.")
+        return dict(answer.body)
+
+
+async def read_group(cluster: Cluster, now_ms: int, company: str, group_id: str) -> GroupRow | None:
+    """For `*` the newest group of that id."""
+    where = Conditions(company).add(_relation("group"), _term("group_id", group_id))
+    answer = await where.search(cluster, size=1, sort=NEWEST_FIRST)
+    rows = await _group_rows(cluster, now_ms, answer["hits"]["hits"])
+    return rows[0] if rows else None
+
+
+async def read_groups(
+    cluster: Cluster, now_ms: int, company: str, wanted: GroupFilter, page: tuple[Position | None, int]
+) -> list[GroupRow]:
+    """One page."""
+    after, limit = page
+    where = Conditions(company).add(_relation("group")).among(wanted.from_ms, wanted.to_ms)
+    _add_terms(where, {"method": wanted.method, "tags": wanted.tag})
+    answer = await where.search(cluster, size=limit, sort=NEWEST_FIRST, **_following(after))
+    return await _group_rows(cluster, now_ms, answer["hits"]["hits"])
+
+
+async def _group_rows(cluster: Cluster, now_ms: int, hits: Sequence[Mapping[str, Any]]) -> list[GroupRow]:
+    """Groups with what their messages add up to: one search for all of them."""
+    if not hits:
+        return []
+    groups = {hit["_id"]: group_of_source(hit["_source"]) for hit in hits}
+    sums = await _sums(cluster, now_ms, hits)
+    return [_group_row(group, sums.get(uuid)) for uuid, group in groups.items()]
+
+
+async def _sums(cluster: Cluster, now_ms: int, hits: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    since = (now_ms // 1000 - _LATELY_SECONDS + 1) * 1000
+    uuids = [hit["_id"] for hit in hits]
+    where = Conditions(EVERYONE).add(_relation("message"), {"terms": {"relation#group": uuids}})
+    answer = await where.search(
+        cluster,
+        index=",".join(sorted({hit["_index"] for hit in hits})),
+        routing=",".join(sorted({hit["_routing"] for hit in hits})),
+        size=0,
+        aggs={
+            "group": {
+                "terms": {"field": "relation#group", "size": len(uuids)},
+                "aggs": {
+                    "states": {"terms": {"field": "state", "size": _STATES}},
+                    "settled": {"filter": {"exists": {"field": "settled_at"}}},
+                    "last": {"max": {"field": "settled_at"}},
+                    "lately": {"filter": {"range": {"settled_at": {"gte": since}}}},
+                },
+            }
+        },
+    )
+    return {bucket["key"]: bucket for bucket in answer["aggregations"]["group"]["buckets"]}
+
+
+def _group_row(group: GroupDocument, sums: Mapping[str, Any] | None) -> GroupRow:
+    if group.shared is None:
+        raise ValueError("a group without its record was asked for")
+    counts = {bucket["key"]: bucket["doc_count"] for bucket in sums["states"]["buckets"]} if sums else {}
+    return GroupRow(
+        group.shared,
+        group.accepted_ms,
+        sum(part[1] for part in group.parts),
+        len(group.parts),
+        counts,
+        sums["settled"]["doc_count"] if sums else 0,
+        int(sums["last"]["value"] or 0) if sums else 0,
+        sums["lately"]["doc_count"] if sums else 0,
+        group.operations,
+        dict(group.template_versions),
+    )
+
+
+async def read_messages(
+    cluster: Cluster, groups: Groups, company: str, wanted: MessageFilter, page: tuple[Position | None, int]
+) -> list[Document]:
+    """One page without bodies."""
+    after, limit = page
+    where = Conditions(company).add(_relation("message")).among(wanted.from_ms, wanted.to_ms)
+    _add_terms(where, {name: getattr(wanted, name) for name in _SAME_NAME})
+    _add_terms(where, {"address_normalised": normalise_address(wanted.address) if wanted.address else ""})
+    where.add(*(_term("tags", tag) for tag in wanted.tags), *_words(wanted.words))
+    answer = await where.search(cluster, size=limit, sort=NEWEST_FIRST, source={"excludes": LARGE}, **_following(after))
+    return await _documents(groups, answer["hits"]["hits"], with_body=False)
+
+
+async def read_message(cluster: Cluster, groups: Groups, company: str, message_id: str) -> Document | None:
+    """One message with its body."""
+    found = await read_details(cluster, groups, company, [message_id])
+    return found[0] if found else None
+
+
+async def read_details(cluster: Cluster, groups: Groups, company: str, message_ids: Sequence[str]) -> list[Document]:
+    """Some messages with their bodies."""
+    where = Conditions(company).add(_relation("message"), {"ids": {"values": list(message_ids)}})
+    answer = await where.search(cluster, size=max(1, len(message_ids)), source={"excludes": ["words"]})
+    return await _documents(groups, answer["hits"]["hits"], with_body=True)
+
+
+async def _documents(groups: Groups, hits: Sequence[Mapping[str, Any]], *, with_body: bool) -> list[Document]:
+    parents = {hit["_source"]["relation"]["parent"]: hit for hit in hits}
+    shared = await groups.shared_of(
+        {uuid: Address(hit["_index"], uuid, hit["_routing"]) for uuid, hit in parents.items()}
+    )
+    documents = []
+    for hit in hits:
+        source = hit["_source"]
+        if (found := shared.get(source["relation"]["parent"])) is not None:
+            body = body_of_source(source) if with_body else None
+            documents.append(Document(hit["_id"], found, head_of_source(source), source["place"], body))
+    return documents
+
+
+_SAME_NAME: Final = ("group_id", "state", "reason", "method", "stream", "external_id")
+
+
+def _add_terms(where: Conditions, wanted: Mapping[str, str]) -> None:
+    where.add(*(_term(name, value) for name, value in wanted.items() if value))
+
+
+def _term(name: str, value: str) -> dict[str, Any]:
+    return {"term": {name: value}}
+
+
+def _relation(name: str) -> dict[str, Any]:
+    return _term("relation", name)
+
+
+def _words(words: Sequence[str]) -> list[dict[str, Any]]:
+    if not words:
+        return []
+    *whole, last = [word[:LONGEST_WORD] for word in words]
+    return [*(_term("words", word) for word in whole), {"prefix": {"words": {"value": last}}}]
+
+
+def _following(after: Position | None) -> dict[str, Any]:
+    return {} if after is None else {"search_after": [after.accepted_ms, after.place]}

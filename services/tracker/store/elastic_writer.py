@@ -1,0 +1,145 @@
+"""Writes outcomes into Elasticsearch: new documents by `create`, known ones read, folded, and written if unchanged."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from morpheus_kit import ids
+from morpheus_kit.clock import Clock
+from morpheus_kit.queue.outcomes import Outcome
+from morpheus_kit.queue.schema import MessageRecord, SharedInfo
+from services.tracker.store.base import Refusal, StoreDownError
+from services.tracker.store.changes import Applied, Change, apply, collect, stripped
+from services.tracker.store.elastic_bulk import Action, Address, Stored, read, write
+from services.tracker.store.elastic_client import Cluster
+from services.tracker.store.elastic_documents import (
+    READ_FOR_WRITE,
+    Fields,
+    bare_fields,
+    folded_fields,
+    head_for_write,
+    record_fields,
+    shared_fields,
+)
+from services.tracker.store.elastic_groups import ROUNDS, Groups
+
+
+class Target:
+    """One message of a batch on its way into the store."""
+
+    __slots__ = ("address", "change", "error", "refusal")
+
+    def __init__(self, address: Address, change: Change) -> None:
+        self.address = address
+        self.change = change
+        self.error = ""
+        """Why the store refuses the whole document, for ever."""
+        self.refusal: Refusal | None = None
+
+
+class ElasticWriter:
+    """Folds outcomes into documents; several may do so at once, in any number of processes."""
+
+    def __init__(self, cluster: Cluster, groups: Groups, clock: Clock) -> None:
+        """`groups` writes the groups."""
+        self._cluster = cluster
+        self._groups = groups
+        self._clock = clock
+
+    async def write(self, outcome: Outcome) -> list[Refusal]:
+        """Returns the records that were kept stripped. StoreDownError; ValueError for what can never be written."""
+        await self._groups.write(outcome.groups, outcome.group_events)
+        changes = collect(outcome.messages, outcome.events)
+        targets = [await self._target(message_id, change) for message_id, change in changes.items()]
+        families = _families(targets)
+        shared = await self._groups.shared_of(families)
+        orphaned = {uuid: address for uuid, address in families.items() if uuid not in shared}
+        if orphaned:
+            await self._groups.expect(orphaned)
+        await self._write(targets, shared)
+        for uuid, found in (await self._groups.shared_of(orphaned)).items():
+            await self._groups.adopt(orphaned[uuid], found)
+        return [target.refusal for target in targets if target.refusal is not None]
+
+    async def _target(self, message_id: str, change: Change) -> Target:
+        reference = ids.parse_reference(change.reference)
+        index = await self._cluster.index(reference.month)
+        return Target(Address(index, message_id, reference.group_key), change)
+
+    async def _write(self, targets: Sequence[Target], shared: Mapping[str, SharedInfo]) -> None:
+        """A record is most likely a message's first word, so it is tried as new without a look."""
+        known = [target for target in targets if target.change.record is None]
+        for _ in range(ROUNDS):
+            stored = await read(self._cluster, [target.address for target in known], READ_FOR_WRITE)
+            actions = await asyncio.to_thread(self._actions, targets, stored, shared)
+            results = await write(self._cluster, actions)
+            for target in targets:
+                if target.address.id in results.refused:
+                    self._refuse(target, results.refused[target.address.id])
+            again = results.conflicts | results.refused.keys()
+            targets = known = [target for target in targets if target.address.id in again]
+            for index in {target.address.month_index for target in targets}:
+                await self._cluster.index(index[-7:].replace("-", ""))
+            if not targets:
+                return
+        raise StoreDownError("documents change faster than they can be written")
+
+    def _actions(
+        self, targets: Sequence[Target], stored: Mapping[str, Stored], shared: Mapping[str, SharedInfo]
+    ) -> list[Action]:
+        actions = []
+        for target in targets:
+            before = stored.get(target.address.id)
+            fields = self._fields(target, before, shared)
+            if fields:
+                actions.append(Action(target.address, fields, before))
+        return actions
+
+    def _fields(self, target: Target, before: Stored | None, shared: Mapping[str, SharedInfo]) -> Fields:
+        """What is to be written of one document; empty when nothing is new."""
+        change = target.change
+        old = head_for_write(before.source) if before else None
+        applied = self._applied(target, apply(target.address.id, change, old, self._clock.now_ms()))
+        family = shared.get(_uuid(change.record)) if change.record else None
+        orphaned = before is not None and bool(before.source.get("record")) and "company_code" not in before.source
+        fields: Fields = {}
+        if applied is not None:
+            fields = bare_fields(applied.head.folded) if target.error else folded_fields(applied.head.folded)
+            if applied.body is not None and change.record is not None:
+                fields |= record_fields(change.record, applied)
+                target.refusal = applied.refusal
+        tags = applied.head.tags if applied is not None else old.tags if old is not None else []
+        if family is not None and (orphaned or (applied is not None and applied.body is not None)):
+            fields |= shared_fields(family, tags)
+        return fields
+
+    def _applied(self, target: Target, applied: Applied | None) -> Applied | None:
+        """Of what the store refuses whole, ids, state and the reason."""
+        record = target.change.record
+        if not target.error or applied is None or record is None:
+            return applied
+        bare = stripped(record, target.error, self._clock.now_ms())
+        bare.head.folded = applied.head.folded
+        return bare
+
+    @staticmethod
+    def _refuse(target: Target, reason: str) -> None:
+        if target.error or target.change.record is None:
+            raise ValueError(f"{target.change.reference}: {reason}")
+        target.error = reason
+
+
+def _families(targets: Sequence[Target]) -> dict[str, Address]:
+    """The groups of the records of a batch."""
+    families: dict[str, Address] = {}
+    for target in targets:
+        if target.change.record is not None:
+            uuid = _uuid(target.change.record)
+            if uuid not in families:
+                families[uuid] = Address(target.address.month_index, uuid, target.address.routing)
+    return families
+
+
+def _uuid(record: MessageRecord) -> str:
+    return ids.group_uuid(record.company_code, record.group_id)
