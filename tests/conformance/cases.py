@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 import msgspec
 
 from morpheus_kit import ids
 from morpheus_kit.queue.outcomes import Outcome
-from morpheus_kit.queue.schema import GroupRecord, MessageRecord, QueuedMessage, pack
+from morpheus_kit.queue.schema import Event, GroupRecord, MessageRecord, QueuedMessage, pack
+from services.tracker.states import KINDS, Folded, fold
 from services.tracker.store.base import GroupFilter, MessageFilter, Position
 from tests.conformance.samples import T0, Records, event, group, group_event, message_id, record, reference
 
@@ -270,6 +274,26 @@ class RecordStoreCases:
         await records.write(Outcome([group()], [record(0, address="a" * 40_000 + "@example.com")]))
         assert len((await records.message()).head.address) == 40_012
 
+    async def test_two_hundred_histories_end_as_the_fold_says(self, records: Records) -> None:
+        chance = Random(9)
+        histories = {index: _history(index, chance) for index in range(200)}
+        pieces = [Outcome([], [record(index)]) for index in histories]
+        pieces += [Outcome([], [], [each]) for events in histories.values() for each in events]
+        pieces += chance.choices(pieces, k=len(pieces) // 4)
+        chance.shuffle(pieces)
+        pieces.insert(len(pieces) // 3, Outcome([group(total=200)]))
+        await records.write(*(_merged(pieces[at : at + 40]) for at in range(0, len(pieces), 40)))
+        expected = {message_id(index): fold(message_id(index), None, events) for index, events in histories.items()}
+        found = await records.store.messages("acme", MessageFilter(), None, 300)
+        assert {each.id: _plain(each.head.folded) for each in found} == {
+            each: _plain(folded) for each, folded in expected.items()
+        }
+        row = await records.store.group("acme", "june")
+        assert row is not None
+        assert row.counts == Counter(folded.state for folded in expected.values())
+        assert row.settled == sum(folded.settled_ms > 0 for folded in expected.values())
+        assert row.settled_ms == max(folded.settled_ms for folded in expected.values())
+
 
 def _names() -> list[str]:
     return [f"g{number}" for number in range(10)]
@@ -277,3 +301,24 @@ def _names() -> list[str]:
 
 def _newest(name: str) -> tuple[int, str]:
     return int(name[1:]) // 3, ids.group_uuid("acme", name)
+
+
+def _history(index: int, chance: Random) -> list[Event]:
+    kinds = chance.choices(list(KINDS), k=chance.randint(0, 6))
+    return [
+        event(index, kind, at=T0 + chance.randint(1, 500), source="us" if KINDS[kind].class_ < 3 else "test")
+        for kind in kinds
+    ]
+
+
+def _merged(pieces: Sequence[Outcome]) -> Outcome:
+    merged = Outcome()
+    for piece in pieces:
+        merged.groups += piece.groups
+        merged.messages += piece.messages
+        merged.events += piece.events
+    return merged
+
+
+def _plain(folded: Folded) -> bytes:
+    return msgspec.msgpack.encode(folded, order="deterministic")
