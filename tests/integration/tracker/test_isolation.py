@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from morpheus_kit import errors, ids
 from morpheus_kit.queue.scripts import Queue
 from morpheus_kit.rpc.status import from_rpc_error
-from tests.integration.test_tracker import ACCEPTED_MS, Sender, tracker, until  # noqa: F401  the same tracker
+from tests.integration.tracker.rig import ACCEPTED_MS, Sender, until
 
 MINE, OTHERS = "acme", "rival"
 TIMES: dict[str, Any] = {"to": {"seconds": ACCEPTED_MS // 1000 + 3600}}
@@ -41,7 +41,7 @@ def test_every_rpc_has_a_case() -> None:
 
 
 @pytest.fixture
-async def stub(tracker: Any, queue: Queue, redis: Redis) -> TrackerServiceStub:  # noqa: F811  a fixture that asks for a fixture
+async def stub(tracker: Any, queue: Queue, redis: Redis) -> TrackerServiceStub:
     """One group and two messages of each company, `shared` a group id of both."""
     made: TrackerServiceStub = await tracker()
     for company, own in ((MINE, "ours"), (OTHERS, "theirs")):
