@@ -38,6 +38,7 @@ KNOWN_NAMES: frozenset[str] = frozenset(
         "MANDRILL_KEY",
         "MANDRILL_RATE",
         "MANDRILL_URL",
+        "MANDRILL_WEBHOOK_KEYS",
         "MAX_BODY",
         "MAX_MESSAGE",
         "METHODS",

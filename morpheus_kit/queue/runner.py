@@ -35,6 +35,8 @@ from morpheus_kit.reasons import TEXTS, ReasonCode
 MAX_ITEMS: Final = 500
 INTAKE_MEMORY: Final = 0.70
 GATE_MEMORY: Final = 0.85
+# What providers tell has room of its own, above that of sending.
+RECEIPT_MEMORY: Final = 0.95
 
 # Record what happened already, so they may pass `maxmemory`.
 _ALLOW_OOM: Final = frozenset(

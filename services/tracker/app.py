@@ -23,6 +23,8 @@ from services.tracker.service import TrackerService
 from services.tracker.store.base import EVERYONE
 from services.tracker.store.elastic import ElasticsearchStore
 from services.tracker.store.opened import make_store
+from services.tracker.webhooks.configured import configured_webhooks
+from services.tracker.webhooks.ingest import Webhooks
 
 
 async def build(config: Config) -> Unit:
@@ -40,7 +42,8 @@ async def build(config: Config) -> Unit:
 
     tokens = PageTokens(config.token_secret.get_secret_value())
     queries = Queries(store, Ledgers(redis, config.partitions), tokens, clock, recorded_ms)
-    service = TrackerService(queries, Reporting(store, clock), Inputs(queries, store))
+    webhooks = Webhooks(configured_webhooks(config), queues)
+    service = TrackerService(queries, Reporting(store, clock), Inputs(queries, store), webhooks)
     server = RpcServer(config.tracker_addr, lambda each: add_TrackerServiceServicer_to_server(service, each))
     tasks = [Task(f"outcomes-{number}", consumer.main) for number, consumer in enumerate(consumers)]
     chores: dict[str, Callable[[], Awaitable[None]]] = {}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar, Self
 from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 
-from morpheus_kit.config import Settings
+from morpheus_kit.config import Settings, split_list
 
 
 class Config(Settings):
@@ -41,7 +41,20 @@ class Config(Settings):
     token_secret: SecretStr = Field(
         description="Signs page tokens; 16 characters or more, the same in every process, kept secret."
     )
+    public_url: str = Field(
+        "", description="URL of the gateway from outside, as providers call it: their signatures are over it."
+    )
+    mandrill_webhook_keys: Annotated[tuple[SecretStr, ...], BeforeValidator(split_list)] = Field(
+        (),
+        description="Keys of Mandrill's webhooks; any of them counts. Empty: `/webhooks/mandrill` is 404.",
+    )
     grace: float = Field(25.0, gt=0, description="Seconds to finish what is being recorded when asked to stop.")
+
+    @model_validator(mode="after")
+    def _signed_url_is_known(self) -> Self:
+        if self.mandrill_webhook_keys and not self.public_url:
+            raise ValueError("MORPHEUS_MANDRILL_WEBHOOK_KEYS needs MORPHEUS_PUBLIC_URL: its signatures are over it")
+        return self
 
     @field_validator("records_url")
     @classmethod

@@ -14,16 +14,19 @@ from services.tracker.filters import company_of, group_filter, message_filter, p
 from services.tracker.inputs import Inputs
 from services.tracker.queries import Queries
 from services.tracker.reporting import Reporting
+from services.tracker.webhooks.base import Inbound
+from services.tracker.webhooks.ingest import Webhooks
 
 
 class TrackerService(rpc.TrackerServiceServicer):
     """Serves `morpheus.tracker.v1.TrackerService`."""
 
-    def __init__(self, queries: Queries, reporting: Reporting, inputs: Inputs) -> None:
+    def __init__(self, queries: Queries, reporting: Reporting, inputs: Inputs, webhooks: Webhooks) -> None:
         """These answer."""
         self._queries = queries
         self._inputs = inputs
         self._reporting = reporting
+        self._webhooks = webhooks
 
     async def GetGroup(self, request: pb.GetGroupRequest, context: Any) -> pb.GetGroupResponse:
         view = await self._queries.group(company_of(request.company_code), request.group_id)
@@ -71,3 +74,8 @@ class TrackerService(rpc.TrackerServiceServicer):
     async def ReadInputs(self, request: pb.ReadInputsRequest, context: Any) -> AsyncIterator[pb.ReadInputsResponse]:
         async for shared, messages in self._inputs.read(request):
             yield pb.ReadInputsResponse(shared=shared, messages=messages)
+
+    async def IngestWebhook(self, request: pb.IngestWebhookRequest, context: Any) -> pb.IngestWebhookResponse:
+        inbound = Inbound(request.target, request.headers, request.body)
+        done = await self._webhooks.ingest(request.provider, inbound)
+        return pb.IngestWebhookResponse(written=done.written, foreign=done.foreign, unreadable=done.unreadable)

@@ -98,6 +98,10 @@ class FakeTracker(tracker_pb2_grpc.TrackerServiceServicer):
         if self.break_off is not None:
             raise self.break_off
 
+    async def IngestWebhook(self, request: Any, context: Any) -> tracker_pb2.IngestWebhookResponse:
+        self._record(request)
+        return tracker_pb2.IngestWebhookResponse(written=1)
+
 
 class FakeDispatcher(dispatcher_pb2_grpc.DispatcherServiceServicer):
     """One group, `welcome-1`, that can be paused, resumed and cancelled."""

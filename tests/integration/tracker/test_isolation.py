@@ -33,11 +33,13 @@ CASES: dict[str, Callable[[], Any]] = {
     "StreamEvents": lambda: pb.StreamEventsRequest(company_code=MINE, limit=1000),
 }
 NOT_FOUND = {"GetGroup", "WatchGroup", "GetMessage", "ReadInputs"}
+# Who tells is a provider, and it is told nothing.
+WRITES = {"IngestWebhook"}
 RPCS = pb.DESCRIPTOR.services_by_name["TrackerService"].methods_by_name
 
 
 def test_every_rpc_has_a_case() -> None:
-    assert set(CASES) == set(RPCS)
+    assert set(CASES) == set(RPCS) - WRITES
 
 
 @pytest.fixture

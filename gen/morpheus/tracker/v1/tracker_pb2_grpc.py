@@ -81,6 +81,11 @@ class TrackerServiceStub:
                 request_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.StreamEventsRequest.SerializeToString,
                 response_deserializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.StreamEventsResponse.FromString,
                 _registered_method=True)
+        self.IngestWebhook = channel.unary_unary(
+                '/morpheus.tracker.v1.TrackerService/IngestWebhook',
+                request_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.IngestWebhookRequest.SerializeToString,
+                response_deserializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.IngestWebhookResponse.FromString,
+                _registered_method=True)
         self.ReadInputs = channel.unary_stream(
                 '/morpheus.tracker.v1.TrackerService/ReadInputs',
                 request_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.ReadInputsRequest.SerializeToString,
@@ -156,6 +161,14 @@ class TrackerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def IngestWebhook(self, request, context):
+        """A provider's webhook as it came: verified here, and durable before it is answered. UNAUTHENTICATED when it is
+        forged, INVALID_ARGUMENT when it cannot be read, NOT_FOUND where the provider has no key.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReadInputs(self, request, context):
         """What messages were made of, so that they can be sent again; never of messages that are still under way.
         """
@@ -210,6 +223,11 @@ def add_TrackerServiceServicer_to_server(servicer, server):
                     servicer.StreamEvents,
                     request_deserializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.StreamEventsRequest.FromString,
                     response_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.StreamEventsResponse.SerializeToString,
+            ),
+            'IngestWebhook': grpc.unary_unary_rpc_method_handler(
+                    servicer.IngestWebhook,
+                    request_deserializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.IngestWebhookRequest.FromString,
+                    response_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.IngestWebhookResponse.SerializeToString,
             ),
             'ReadInputs': grpc.unary_stream_rpc_method_handler(
                     servicer.ReadInputs,
@@ -462,6 +480,33 @@ class TrackerService:
             '/morpheus.tracker.v1.TrackerService/StreamEvents',
             morpheus_dot_tracker_dot_v1_dot_tracker__pb2.StreamEventsRequest.SerializeToString,
             morpheus_dot_tracker_dot_v1_dot_tracker__pb2.StreamEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def IngestWebhook(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/morpheus.tracker.v1.TrackerService/IngestWebhook',
+            morpheus_dot_tracker_dot_v1_dot_tracker__pb2.IngestWebhookRequest.SerializeToString,
+            morpheus_dot_tracker_dot_v1_dot_tracker__pb2.IngestWebhookResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -53,6 +53,10 @@ class TrackerServiceStub:
     """What messages cost, by currency."""
     StreamEvents: _grpc.UnaryStreamMultiCallable[_tracker_pb2.StreamEventsRequest, _tracker_pb2.StreamEventsResponse]
     """What changed messages within the last 30 days, in order of recording, at least once."""
+    IngestWebhook: _grpc.UnaryUnaryMultiCallable[_tracker_pb2.IngestWebhookRequest, _tracker_pb2.IngestWebhookResponse]
+    """A provider's webhook as it came: verified here, and durable before it is answered. UNAUTHENTICATED when it is
+    forged, INVALID_ARGUMENT when it cannot be read, NOT_FOUND where the provider has no key.
+    """
     ReadInputs: _grpc.UnaryStreamMultiCallable[_tracker_pb2.ReadInputsRequest, _tracker_pb2.ReadInputsResponse]
     """What messages were made of, so that they can be sent again; never of messages that are still under way."""
 
@@ -81,6 +85,10 @@ class TrackerServiceAsyncStub(TrackerServiceStub):
     """What messages cost, by currency."""
     StreamEvents: _aio.UnaryStreamMultiCallable[_tracker_pb2.StreamEventsRequest, _tracker_pb2.StreamEventsResponse]  # type: ignore[assignment]
     """What changed messages within the last 30 days, in order of recording, at least once."""
+    IngestWebhook: _aio.UnaryUnaryMultiCallable[_tracker_pb2.IngestWebhookRequest, _tracker_pb2.IngestWebhookResponse]  # type: ignore[assignment]
+    """A provider's webhook as it came: verified here, and durable before it is answered. UNAUTHENTICATED when it is
+    forged, INVALID_ARGUMENT when it cannot be read, NOT_FOUND where the provider has no key.
+    """
     ReadInputs: _aio.UnaryStreamMultiCallable[_tracker_pb2.ReadInputsRequest, _tracker_pb2.ReadInputsResponse]  # type: ignore[assignment]
     """What messages were made of, so that they can be sent again; never of messages that are still under way."""
 
@@ -160,6 +168,16 @@ class TrackerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_tracker_pb2.StreamEventsResponse], _abc.AsyncIterator[_tracker_pb2.StreamEventsResponse]]:
         """What changed messages within the last 30 days, in order of recording, at least once."""
+
+    @_abc_1.abstractmethod
+    def IngestWebhook(
+        self,
+        request: _tracker_pb2.IngestWebhookRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tracker_pb2.IngestWebhookResponse, _abc.Awaitable[_tracker_pb2.IngestWebhookResponse]]:
+        """A provider's webhook as it came: verified here, and durable before it is answered. UNAUTHENTICATED when it is
+        forged, INVALID_ARGUMENT when it cannot be read, NOT_FOUND where the provider has no key.
+        """
 
     @_abc_1.abstractmethod
     def ReadInputs(
