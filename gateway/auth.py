@@ -29,11 +29,7 @@ def _caller(scope: str, *, all_companies: bool) -> Callable[..., Caller]:
         credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
         company_code: Annotated[str, Query(min_length=1, max_length=64, description="Company that asks.")],
     ) -> Caller:
-        if credentials is None:
-            raise UnauthenticatedError("Authorization: a bearer token is required.")
-        keyring: Keyring = request.app.state.keyring
-        key = keyring.by_token(credentials.credentials)
-        key.require_scope(scope)
+        key = _key(request, credentials, scope)
         if company_code == ANY_COMPANY and not all_companies:
             raise InvalidInputError.of("company_code", "one company is required here")
         key.require_company(company_code)
@@ -42,8 +38,31 @@ def _caller(scope: str, *, all_companies: bool) -> Callable[..., Caller]:
     return check
 
 
+def administrator(
+    request: Request,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    company_code: Annotated[
+        str, Query(min_length=1, max_length=64, description="Has no effect: the installation is one.")
+    ] = ANY_COMPANY,
+) -> Caller:
+    """A key of scope admin."""
+    key = _key(request, credentials, "admin")
+    key.require_company(company_code)
+    return Caller(key, company_code)
+
+
+def _key(request: Request, credentials: HTTPAuthorizationCredentials | None, scope: str) -> Key:
+    if credentials is None:
+        raise UnauthenticatedError("Authorization: a bearer token is required.")
+    keyring: Keyring = request.app.state.keyring
+    key = keyring.by_token(credentials.credentials)
+    key.require_scope(scope)
+    return key
+
+
 Reader = Annotated[Caller, Depends(_caller("read", all_companies=True))]
 Operator = Annotated[Caller, Depends(_caller("operate", all_companies=False))]
+Administrator = Annotated[Caller, Depends(administrator)]
 
 
 def only_parameters(*names: str) -> Callable[[Request], None]:

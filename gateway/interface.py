@@ -290,6 +290,18 @@ class Retried(TypedDict):
     total: Annotated[int, Meta(description="Messages in it.")]
 
 
+class Provider(TypedDict):
+    name: Annotated[str, Meta(description="As in the `provider` of a message.")]
+    state: Literal["running", "paused", "open"]
+    reason: Annotated[Reason | None, Meta(description="What holds it back; null while it runs.")]
+    rate: Annotated[float, Meta(description="Messages a second that it took in the last minute.")]
+
+
+class Providers(TypedDict):
+    items: list[Provider]
+    next_page_token: Annotated[str, Meta(description="Always empty: there is one page.")]
+
+
 class Alive(TypedDict):
     status: str
 
@@ -328,6 +340,9 @@ _ANSWERS: dict[str, type] = {
     "GET /v1/stats": StatisticsList,
     "GET /v1/costs": CostSums,
     "GET /v1/events": Feed,
+    "GET /v1/providers": Providers,
+    "POST /v1/providers/{name}/pause": Provider,
+    "POST /v1/providers/{name}/resume": Provider,
     "GET /healthz": Alive,
     "GET /readyz": Ready,
 }

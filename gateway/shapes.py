@@ -10,6 +10,7 @@ import msgspec
 from fastapi.responses import Response
 from google.protobuf.message import Message as ProtoMessage
 from google.protobuf.timestamp_pb2 import Timestamp
+from morpheus.dispatcher.v1 import dispatcher_pb2
 from morpheus.tracker.v1 import tracker_pb2
 
 from morpheus_kit.reasons import docs_link
@@ -125,10 +126,22 @@ def _detail(message: tracker_pb2.Message) -> dict[str, Any]:
     }
 
 
+def provider(message: dispatcher_pb2.Provider) -> dict[str, Any]:
+    """A provider as it stands."""
+    return {
+        "name": message.name,
+        "state": message.state,
+        "reason": _coded(message.reason_code, message.reason_text),
+        "rate": round(message.rate, 3),
+    }
+
+
 def _reason(reason: tracker_pb2.Reason) -> dict[str, str] | None:
-    if not reason.code:
-        return None
-    return {"code": reason.code, "text": reason.text, "docs": docs_link(reason.code)}
+    return _coded(reason.code, reason.text)
+
+
+def _coded(code: str, text: str) -> dict[str, str] | None:
+    return {"code": code, "text": text, "docs": docs_link(code)} if code else None
 
 
 def _cost(message: tracker_pb2.Message) -> dict[str, str] | None:

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class ReasonCode(StrEnum):
-    """Why a message did not arrive, waits, or a group is paused."""
+    """Why a message did not arrive, waits, or a group or provider is paused."""
 
     ADDRESS_INVALID = "address_invalid"
     SENDER_REFUSED = "sender_refused"
@@ -23,6 +23,8 @@ class ReasonCode(StrEnum):
     PROVIDER_UNAVAILABLE = "provider_unavailable"
     PROVIDER_THROTTLED = "provider_throttled"
     PROVIDER_CONFIGURATION = "provider_configuration"
+    PROVIDER_ACCOUNT = "provider_account"
+    PROVIDER_PAUSED = "provider_paused"
     PROVIDER_UNCLEAR = "provider_unclear"
     WORKER_LOST = "worker_lost"
     RETRIES_EXHAUSTED = "retries_exhausted"
@@ -51,6 +53,8 @@ TEXTS: dict[ReasonCode, str] = {
     ReasonCode.PROVIDER_UNAVAILABLE: "The provider could not be reached; it is tried again.",
     ReasonCode.PROVIDER_THROTTLED: "The provider asked to wait; it is tried again.",
     ReasonCode.PROVIDER_CONFIGURATION: "The provider lacks what the group asks for; the group is paused until resumed.",
+    ReasonCode.PROVIDER_ACCOUNT: "The provider refuses our account or its credentials; it is tried again.",
+    ReasonCode.PROVIDER_PAUSED: "The provider was paused by hand.",
     ReasonCode.PROVIDER_UNCLEAR: "The provider may or may not have taken the message.",
     ReasonCode.WORKER_LOST: "A sender died while it sent; the provider may have the message.",
     ReasonCode.RETRIES_EXHAUSTED: "Every retry failed.",

@@ -29,6 +29,7 @@ from services.dispatcher.groups import Groups
 from services.dispatcher.holdings import Holdings
 from services.dispatcher.jobs import Jobs
 from services.dispatcher.lookups import CanLookUp, LookUps
+from services.dispatcher.outlets import Outlets
 from services.dispatcher.pauses import Wake
 from services.dispatcher.prices import read_prices
 from services.dispatcher.providers.base import Provider
@@ -82,9 +83,10 @@ async def build(config: Config) -> Unit:
     ]
     jobs = [Jobs(consumer, queue, renderer, groups, work, lease_seconds=config.lease) for queue in queues]
     timers = [Timer(queue, clock, due, work) for queue in queues]
+    outlets = Outlets([route.outlet for route in routes], clock)
 
     def register(server: grpc.aio.Server) -> None:
-        dispatcher_pb2_grpc.add_DispatcherServiceServicer_to_server(DispatcherService(queues, work), server)
+        dispatcher_pb2_grpc.add_DispatcherServiceServicer_to_server(DispatcherService(queues, outlets, work), server)
 
     look_ups = add_look_ups(routes, receipts, clock)
     parts: list[Part] = [
@@ -93,6 +95,7 @@ async def build(config: Config) -> Unit:
         *[ProviderPart(provider) for provider in {id(route.provider): route.provider for route in routes}.values()],
         RpcServer(config.dispatcher_addr, register),
         Task("receipts", receipts.run),
+        Task("rates", outlets.run),
         *[Task("look_ups", each.run) for each in look_ups],
         Task("renewal", holdings.run),
         Task("timer", together([each.run for each in timers])),

@@ -149,7 +149,7 @@ class Delivery:
         for held, verdict in zip(going, verdicts, strict=True):
             decision = decide(verdict, held.element.tries, ctx.route.waits, random.random)
             if verdict.answer is Answer.PAUSED:
-                ctx.route.rest(decision.wait_seconds)
+                pacing.rest(ctx, decision.wait_seconds)
             soon = soon or 0 < decision.wait_seconds < 1
             policy = self._policies.choose(ctx.group.shared.on_uncertain, held.address)
             items.append(results.commit_item(held, ctx.group, decision, verdict, provider, now_ms, policy))

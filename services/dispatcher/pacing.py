@@ -16,7 +16,7 @@ log = logs.get_logger(__name__)
 # A longer wait is left to the queue, where pause, cancel and another provider reach the messages.
 _SHORT_SECONDS = 2.0
 # How often a resting account is asked again.
-_LOOK_SECONDS = 5.0
+LOOK_SECONDS = 5.0
 _AWAY_MS = 500
 _FAILED = frozenset([Answer.RETRY, Answer.UNCLEAR])
 
@@ -33,11 +33,16 @@ async def ask(ctx: Slice, wanted: int) -> Tokens:
         return Tokens(0, _AWAY_MS, watched=False)
 
 
+def rest(ctx: Slice, seconds: float) -> None:
+    """The account is told to rest; this process looks now and then whether it still does, for others may lift that."""
+    ctx.route.rest(min(seconds, LOOK_SECONDS) if ctx.route.outlet.pace else seconds)
+
+
 async def wait(ctx: Slice, wait_ms: int, stopping: asyncio.Event) -> bool:
     """Waits when it is short. False: what is held should go back, the provider rests."""
     seconds = wait_ms / 1000
     if seconds > _SHORT_SECONDS:
-        ctx.route.rest(min(seconds, _LOOK_SECONDS))
+        rest(ctx, seconds)
         log.info("provider_rests", provider=ctx.route.provider.name, seconds=seconds)
         return False
     await pause(stopping, seconds)
@@ -47,6 +52,7 @@ async def wait(ctx: Slice, wait_ms: int, stopping: asyncio.Event) -> bool:
 async def tell(ctx: Slice, verdicts: Sequence[Verdict], *, watched: bool) -> None:
     """What became of the messages, where it matters to others. What cannot be told is not: the next ones tell."""
     pace = ctx.route.outlet.pace
+    ctx.route.outlet.sent += sum(each.answer is Answer.ACCEPTED for each in verdicts)
     told = summary(verdicts, ctx.route.waits)
     if pace is None or not (watched or told.failed or told.throttled_ms or told.rest_ms):
         return

@@ -43,6 +43,8 @@ class Outlet:
         self.pace = pace
         self.look_ups: LookUps | None = None
         self.slots = Slots(provider.concurrency)
+        self.sent = 0
+        """Messages that it took and that its pace was not yet told of."""
         self._clock = clock
         self._rests_until = 0.0
 

@@ -97,7 +97,7 @@ def decide(verdict: Verdict, tries: int, waits: Waits, random: Callable[[], floa
     told = verdict.wait_seconds
     default = waits.pause if answer is Answer.PAUSED else waits.throttle
     wait = default if told is None else told * waits.scale
-    reason = ReasonCode.PROVIDER_UNAVAILABLE if answer is Answer.PAUSED else ReasonCode.PROVIDER_THROTTLED
+    reason = ReasonCode.PROVIDER_ACCOUNT if answer is Answer.PAUSED else ReasonCode.PROVIDER_THROTTLED
     return _decision("throttled", "deferred", reason, verdict, wait)
 
 

@@ -104,11 +104,12 @@ class FakeTracker(tracker_pb2_grpc.TrackerServiceServicer):
 
 
 class FakeDispatcher(dispatcher_pb2_grpc.DispatcherServiceServicer):
-    """One group, `welcome-1`, that can be paused, resumed and cancelled."""
+    """One group, `welcome-1`, that can be paused, resumed and cancelled, and one provider, `mandrill`."""
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
         self.control = "running"
+        self.provider = dispatcher_pb2.Provider(name="mandrill", state="running", rate=12.5)
 
     def _set(self, request: Any, control: str) -> int:
         self.asked.append(request)
@@ -127,3 +128,21 @@ class FakeDispatcher(dispatcher_pb2_grpc.DispatcherServiceServicer):
 
     async def CancelGroup(self, request: Any, context: Any) -> dispatcher_pb2.CancelGroupResponse:
         return dispatcher_pb2.CancelGroupResponse(stopped=self._set(request, "cancelled"), control=self.control)
+
+    async def ListProviders(self, request: Any, context: Any) -> dispatcher_pb2.ListProvidersResponse:
+        self.asked.append(request)
+        return dispatcher_pb2.ListProvidersResponse(providers=[self.provider])
+
+    async def PauseProvider(self, request: Any, context: Any) -> dispatcher_pb2.PauseProviderResponse:
+        self._switch(request, "paused", "provider_paused")
+        return dispatcher_pb2.PauseProviderResponse(provider=self.provider)
+
+    async def ResumeProvider(self, request: Any, context: Any) -> dispatcher_pb2.ResumeProviderResponse:
+        self._switch(request, "running", "")
+        return dispatcher_pb2.ResumeProviderResponse(provider=self.provider)
+
+    def _switch(self, request: Any, state: str, code: str) -> None:
+        self.asked.append(request)
+        if request.name != self.provider.name:
+            raise NotFoundError("There is no such provider.")
+        self.provider.state, self.provider.reason_code, self.provider.reason_text = state, code, code and "by hand"

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from morpheus.dispatcher.v1 import dispatcher_pb2
 from morpheus.intake.v1 import intake_pb2
 from morpheus.tracker.v1 import tracker_pb2
 
@@ -76,6 +77,7 @@ async def test_answers_are_described_as_they_are_given(document: Document) -> No
     always("Cost", detail["cost"])
     always("Event", detail["events"][0])
     always("Attachment", detail["attachments"][0])
+    always("Provider", shapes.provider(dispatcher_pb2.Provider()))
     group = tracker_pb2.Group()
     group.operations.add()
     body = shapes.group(group)

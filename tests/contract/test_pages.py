@@ -65,6 +65,9 @@ async def test_openapi_names_every_path(stack: Stack) -> None:
         "/v1/stats",
         "/v1/costs",
         "/v1/events",
+        "/v1/providers",
+        "/v1/providers/{name}/pause",
+        "/v1/providers/{name}/resume",
         "/healthz",
         "/readyz",
     } == set(paths)

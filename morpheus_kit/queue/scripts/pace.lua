@@ -1,13 +1,15 @@
 -- One provider account, shared by all dispatchers. KEYS[1] is its hash; the prelude is not used here.
 -- asker, wanted, rate (tokens a second, 0: any), burst, then what became of earlier sends: taken, failed,
--- throttled ms, rest ms, words.
+-- throttled ms, rest ms, words; last, how many it has taken since that was last told.
 -- Answers {tokens, wait ms, whether what becomes of them is to be told}.
 local call = redis.call
 local KEY = KEYS[1]
 local asker, wanted, rate, burst = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local taken, failed = tonumber(ARGV[5]), tonumber(ARGV[6])
-local throttled, rest, words = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
+local throttled, rest, words, sent = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9], tonumber(ARGV[10])
 local FAILURES, FIRST_REST, LONGEST_REST, PROBE, LOOK = 20, 5000, 300000, 60000, 500
+-- Of the last minute: one place for each bucket, and one for the bucket that the minute begins in.
+local BUCKET, PLACES = 5000, 13
 
 local clock = call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -17,10 +19,12 @@ for i, value in ipairs(call('HMGET', KEY, unpack(names))) do state[names[i]] = v
 local function number(name) return tonumber(state[name] or 0) end
 local function set(name, value) state[name], changed[#changed + 1], changed[#changed + 2] = value, name, value end
 
-local function open(length, why)
+-- `cause`: `failures`, or `account` where the provider refuses our credentials or account.
+local function open(length, cause)
   set('open', now + length)
   set('probe', '')
-  set('reason', why)
+  set('cause', cause)
+  set('reason', words)
 end
 
 -- What became of earlier sends.
@@ -32,7 +36,7 @@ elseif failed > 0 then
   set('fails', number('fails') + failed)
   local probing = state.probe == asker and number('open') > 0
   if probing or (number('fails') >= FAILURES and number('open') <= now) then
-    open(math.min(FIRST_REST * 2 ^ number('opens'), LONGEST_REST), words)
+    open(math.min(FIRST_REST * 2 ^ number('opens'), LONGEST_REST), 'failures')
     set('opens', math.min(number('opens') + 1, 10))
   end
 elseif wanted == 0 and rest == 0 and state.probe == asker then
@@ -40,7 +44,13 @@ elseif wanted == 0 and rest == 0 and state.probe == asker then
   set('probe', '')
 end
 if throttled > 0 then set('until', math.max(number('until'), now + throttled)) end
-if rest > 0 then open(rest, words) end
+if rest > 0 then open(rest, 'account') end
+if sent > 0 then
+  local bucket = math.floor(now / BUCKET)
+  local place = 'sent:' .. bucket % PLACES
+  local of, count = string.match(call('HGET', KEY, place) or '', '^(%d+) (%d+)$')
+  set(place, bucket .. ' ' .. (tonumber(of) == bucket and count or 0) + sent)
+end
 
 -- Tokens.
 local given, wait = 0, 0

@@ -113,6 +113,38 @@ async def test_a_pause_lasts_until_it_is_lifted(redis: Redis, pace: Pace) -> Non
     assert await redis.ttl(pace.key) == -1
     await pace.resume()
     assert (await pace.ask("a", 1)).given == 1
+    assert await redis.ttl(pace.key) != -1
+
+
+async def test_a_pause_is_seen_with_the_words_of_the_first_who_paused(redis: Redis, pace: Pace) -> None:
+    assert await pace.read() == ("running", False, "", 0.0)
+    await pace.pause("by hand")
+    await pace.pause("again")
+    await pace.tell("a", Told(failed=20, rest_ms=60_000, words="late"))
+    assert await Pace(redis, "mandrill", "0a1b").read() == ("paused", True, "by hand", 0.0)
+    await pace.resume()
+    assert await pace.read() == ("running", False, "", 0.0)
+
+
+async def test_an_account_that_is_refused_is_paused_and_one_that_fails_is_open(pace: Pace) -> None:
+    await pace.tell("a", Told(rest_ms=20, words="Invalid_Key"))
+    assert await pace.read() == ("paused", False, "Invalid_Key", 0.0)
+    await asyncio.sleep(0.03)
+    # Until somebody has tried, nothing is known to be better.
+    assert (await pace.read()).state == "paused"
+    assert (await pace.ask("a", 1)).given == 1
+    await pace.tell("a", Told(failed=1, words="503"))
+    assert await pace.read() == ("open", False, "503", 0.0)
+    await pace.resume()
+    assert await pace.ask("b", 5) == (5, 0, False)
+
+
+async def test_a_pause_does_not_forget_the_rate(pace: Pace) -> None:
+    await pace.count(60)
+    await pace.count(60)
+    await pace.pause("by hand")
+    await pace.resume()
+    assert (await pace.read()).rate == 2.0
 
 
 @pytest.mark.parametrize("told", [Told(), Told(throttled_ms=20)])

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from gateway.codec import Header
-from gateway.routes import groups, health, messages, posts
+from gateway.routes import groups, health, messages, posts, providers
 from gateway.shapes import STATES
 from morpheus_kit import wire
 from morpheus_kit.errors import ALL_ERRORS
@@ -33,7 +33,7 @@ def test_every_key_of_a_post_is_named() -> None:
 
 
 def test_every_path_is_named() -> None:
-    for router in (posts.router, groups.router, messages.router, health.router):
+    for router in (posts.router, groups.router, messages.router, providers.router, health.router):
         for route in router.routes:
             assert f"{route.path}`" in TEXT  # type: ignore[attr-defined]
 

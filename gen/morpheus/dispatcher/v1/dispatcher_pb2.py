@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'morpheus/dispatcher/v1/dispatcher.proto\x12\x16morpheus.dispatcher.v1\"K\n\x11PauseGroupRequest\x12\x14\n\x0c\x63ompany_code\x18\x01 \x01(\t\x12\x10\n\x08group_id\x18\x02 \x01(\t\x12\x0e\n\x06key_id\x18\x03 \x01(\t\"6\n\x12PauseGroupResponse\x12\x0f\n\x07\x63ontrol\x18\x01 \x01(\t\x12\x0f\n\x07stopped\x18\x02 \x01(\x05\"L\n\x12ResumeGroupRequest\x12\x14\n\x0c\x63ompany_code\x18\x01 \x01(\t\x12\x10\n\x08group_id\x18\x02 \x01(\t\x12\x0e\n\x06key_id\x18\x03 \x01(\t\"7\n\x13ResumeGroupResponse\x12\x0f\n\x07\x63ontrol\x18\x01 \x01(\t\x12\x0f\n\x07stopped\x18\x02 \x01(\x05\"L\n\x12\x43\x61ncelGroupRequest\x12\x14\n\x0c\x63ompany_code\x18\x01 \x01(\t\x12\x10\n\x08group_id\x18\x02 \x01(\t\x12\x0e\n\x06key_id\x18\x03 \x01(\t\"7\n\x13\x43\x61ncelGroupResponse\x12\x0f\n\x07\x63ontrol\x18\x01 \x01(\t\x12\x0f\n\x07stopped\x18\x02 \x01(\x05\x32\xc8\x02\n\x11\x44ispatcherService\x12\x63\n\nPauseGroup\x12).morpheus.dispatcher.v1.PauseGroupRequest\x1a*.morpheus.dispatcher.v1.PauseGroupResponse\x12\x66\n\x0bResumeGroup\x12*.morpheus.dispatcher.v1.ResumeGroupRequest\x1a+.morpheus.dispatcher.v1.ResumeGroupResponse\x12\x66\n\x0b\x43\x61ncelGroup\x12*.morpheus.dispatcher.v1.CancelGroupRequest\x1a+.morpheus.dispatcher.v1.CancelGroupResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'morpheus/dispatcher/v1/dispatcher.proto\x12\x16morpheus.dispatcher.v1\"K\n\x11PauseGroupRequest\x12\x14\n\x0c\x63ompany_code\x18\x01 \x01(\t\x12\x10\n\x08group_id\x18\x02 \x01(\t\x12\x0e\n\x06key_id\x18\x03 \x01(\t\"6\n\x12PauseGroupResponse\x12\x0f\n\x07\x63ontrol\x18\x01 \x01(\t\x12\x0f\n\x07stopped\x18\x02 \x01(\x05\"L\n\x12ResumeGroupRequest\x12\x14\n\x0c\x63ompany_code\x18\x01 \x01(\t\x12\x10\n\x08group_id\x18\x02 \x01(\t\x12\x0e\n\x06key_id\x18\x03 \x01(\t\"7\n\x13ResumeGroupResponse\x12\x0f\n\x07\x63ontrol\x18\x01 \x01(\t\x12\x0f\n\x07stopped\x18\x02 \x01(\x05\"L\n\x12\x43\x61ncelGroupRequest\x12\x14\n\x0c\x63ompany_code\x18\x01 \x01(\t\x12\x10\n\x08group_id\x18\x02 \x01(\t\x12\x0e\n\x06key_id\x18\x03 \x01(\t\"7\n\x13\x43\x61ncelGroupResponse\x12\x0f\n\x07\x63ontrol\x18\x01 \x01(\t\x12\x0f\n\x07stopped\x18\x02 \x01(\x05\"_\n\x08Provider\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x13\n\x0breason_code\x18\x03 \x01(\t\x12\x13\n\x0breason_text\x18\x04 \x01(\t\x12\x0c\n\x04rate\x18\x05 \x01(\x01\"\x16\n\x14ListProvidersRequest\"L\n\x15ListProvidersResponse\x12\x33\n\tproviders\x18\x01 \x03(\x0b\x32 .morpheus.dispatcher.v1.Provider\"4\n\x14PauseProviderRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06key_id\x18\x02 \x01(\t\"K\n\x15PauseProviderResponse\x12\x32\n\x08provider\x18\x01 \x01(\x0b\x32 .morpheus.dispatcher.v1.Provider\"5\n\x15ResumeProviderRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06key_id\x18\x02 \x01(\t\"L\n\x16ResumeProviderResponse\x12\x32\n\x08provider\x18\x01 \x01(\x0b\x32 .morpheus.dispatcher.v1.Provider2\x95\x05\n\x11\x44ispatcherService\x12\x63\n\nPauseGroup\x12).morpheus.dispatcher.v1.PauseGroupRequest\x1a*.morpheus.dispatcher.v1.PauseGroupResponse\x12\x66\n\x0bResumeGroup\x12*.morpheus.dispatcher.v1.ResumeGroupRequest\x1a+.morpheus.dispatcher.v1.ResumeGroupResponse\x12\x66\n\x0b\x43\x61ncelGroup\x12*.morpheus.dispatcher.v1.CancelGroupRequest\x1a+.morpheus.dispatcher.v1.CancelGroupResponse\x12l\n\rListProviders\x12,.morpheus.dispatcher.v1.ListProvidersRequest\x1a-.morpheus.dispatcher.v1.ListProvidersResponse\x12l\n\rPauseProvider\x12,.morpheus.dispatcher.v1.PauseProviderRequest\x1a-.morpheus.dispatcher.v1.PauseProviderResponse\x12o\n\x0eResumeProvider\x12-.morpheus.dispatcher.v1.ResumeProviderRequest\x1a..morpheus.dispatcher.v1.ResumeProviderResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,6 +43,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CANCELGROUPREQUEST']._serialized_end=411
   _globals['_CANCELGROUPRESPONSE']._serialized_start=413
   _globals['_CANCELGROUPRESPONSE']._serialized_end=468
-  _globals['_DISPATCHERSERVICE']._serialized_start=471
-  _globals['_DISPATCHERSERVICE']._serialized_end=799
+  _globals['_PROVIDER']._serialized_start=470
+  _globals['_PROVIDER']._serialized_end=565
+  _globals['_LISTPROVIDERSREQUEST']._serialized_start=567
+  _globals['_LISTPROVIDERSREQUEST']._serialized_end=589
+  _globals['_LISTPROVIDERSRESPONSE']._serialized_start=591
+  _globals['_LISTPROVIDERSRESPONSE']._serialized_end=667
+  _globals['_PAUSEPROVIDERREQUEST']._serialized_start=669
+  _globals['_PAUSEPROVIDERREQUEST']._serialized_end=721
+  _globals['_PAUSEPROVIDERRESPONSE']._serialized_start=723
+  _globals['_PAUSEPROVIDERRESPONSE']._serialized_end=798
+  _globals['_RESUMEPROVIDERREQUEST']._serialized_start=800
+  _globals['_RESUMEPROVIDERREQUEST']._serialized_end=853
+  _globals['_RESUMEPROVIDERRESPONSE']._serialized_start=855
+  _globals['_RESUMEPROVIDERRESPONSE']._serialized_end=931
+  _globals['_DISPATCHERSERVICE']._serialized_start=934
+  _globals['_DISPATCHERSERVICE']._serialized_end=1595
 # @@protoc_insertion_point(module_scope)

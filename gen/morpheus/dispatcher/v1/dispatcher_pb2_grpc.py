@@ -50,6 +50,21 @@ class DispatcherServiceStub:
                 request_serializer=morpheus_dot_dispatcher_dot_v1_dot_dispatcher__pb2.CancelGroupRequest.SerializeToString,
                 response_deserializer=morpheus_dot_dispatcher_dot_v1_dot_dispatcher__pb2.CancelGroupResponse.FromString,
                 _registered_method=True)
+        self.ListProviders = channel.unary_unary(
+                '/morpheus.dispatcher.v1.DispatcherService/ListProviders',
+                request_serializer=morpheus_dot_dispatcher_dot_v1_dot_dispatcher__pb2.ListProvidersRequest.SerializeToString,
+                response_deserializer=morpheus_dot_dispatcher_dot_v1_dot_dispatcher__pb2.ListProvidersResponse.FromString,
+                _registered_method=True)
+        self.PauseProvider = channel.unary_unary(
+                '/morpheus.dispatcher.v1.DispatcherService/PauseProvider',
+                request_serializer=morpheus_dot_dispatcher_dot_v1_dot_dispatcher__pb2.PauseProviderRequest.SerializeToString,
+                response_deserializer=morpheus_dot_dispatcher_dot_v1_dot_dispatcher__pb2.PauseProviderResponse.FromString,
+                _registered_method=True)
+        self.ResumeProvider = channel.unary_unary(
+                '/morpheus.dispatcher.v1.DispatcherService/ResumeProvider',
+                request_serializer=morpheus_dot_dispatcher_dot_v1_dot_dispatcher__pb2.ResumeProviderRequest.SerializeToString,
+                response_deserializer=morpheus_dot_dispatcher_dot_v1_dot_dispatcher__pb2.ResumeProviderResponse.FromString,
+                _registered_method=True)
 
 
 class DispatcherServiceServicer:
@@ -77,6 +92,29 @@ class DispatcherServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListProviders(self, request, context):
+        """All configured providers, in the order in which they are tried.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseProvider(self, request, context):
+        """Nothing more goes to a provider until it is resumed; holds for all dispatchers. Repeated: the same answer.
+        One that is not configured: NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeProvider(self, request, context):
+        """Forgets what holds a provider back: a pause, an open breaker, a throttling. Repeated: the same answer.
+        One that is not configured: NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DispatcherServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -94,6 +132,21 @@ def add_DispatcherServiceServicer_to_server(servicer, server):
                     servicer.CancelGroup,
                     request_deserializer=morpheus_dot_dispatcher_dot_v1_dot_dispatcher__pb2.CancelGroupRequest.FromString,
                     response_serializer=morpheus_dot_dispatcher_dot_v1_dot_dispatcher__pb2.CancelGroupResponse.SerializeToString,
+            ),
+            'ListProviders': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListProviders,
+                    request_deserializer=morpheus_dot_dispatcher_dot_v1_dot_dispatcher__pb2.ListProvidersRequest.FromString,
+                    response_serializer=morpheus_dot_dispatcher_dot_v1_dot_dispatcher__pb2.ListProvidersResponse.SerializeToString,
+            ),
+            'PauseProvider': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseProvider,
+                    request_deserializer=morpheus_dot_dispatcher_dot_v1_dot_dispatcher__pb2.PauseProviderRequest.FromString,
+                    response_serializer=morpheus_dot_dispatcher_dot_v1_dot_dispatcher__pb2.PauseProviderResponse.SerializeToString,
+            ),
+            'ResumeProvider': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeProvider,
+                    request_deserializer=morpheus_dot_dispatcher_dot_v1_dot_dispatcher__pb2.ResumeProviderRequest.FromString,
+                    response_serializer=morpheus_dot_dispatcher_dot_v1_dot_dispatcher__pb2.ResumeProviderResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -178,6 +231,87 @@ class DispatcherService:
             '/morpheus.dispatcher.v1.DispatcherService/CancelGroup',
             morpheus_dot_dispatcher_dot_v1_dot_dispatcher__pb2.CancelGroupRequest.SerializeToString,
             morpheus_dot_dispatcher_dot_v1_dot_dispatcher__pb2.CancelGroupResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListProviders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/morpheus.dispatcher.v1.DispatcherService/ListProviders',
+            morpheus_dot_dispatcher_dot_v1_dot_dispatcher__pb2.ListProvidersRequest.SerializeToString,
+            morpheus_dot_dispatcher_dot_v1_dot_dispatcher__pb2.ListProvidersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseProvider(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/morpheus.dispatcher.v1.DispatcherService/PauseProvider',
+            morpheus_dot_dispatcher_dot_v1_dot_dispatcher__pb2.PauseProviderRequest.SerializeToString,
+            morpheus_dot_dispatcher_dot_v1_dot_dispatcher__pb2.PauseProviderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeProvider(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/morpheus.dispatcher.v1.DispatcherService/ResumeProvider',
+            morpheus_dot_dispatcher_dot_v1_dot_dispatcher__pb2.ResumeProviderRequest.SerializeToString,
+            morpheus_dot_dispatcher_dot_v1_dot_dispatcher__pb2.ResumeProviderResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -24,7 +24,7 @@ def half() -> float:
         (Verdict(Answer.RETRY), 2, "failed", "failed", "retries_exhausted", 0.0),
         (Verdict(Answer.THROTTLED, wait_seconds=7.0), 2, "throttled", "deferred", "provider_throttled", 7.0),
         (Verdict(Answer.THROTTLED), 2, "throttled", "deferred", "provider_throttled", 30.0),
-        (Verdict(Answer.PAUSED), 2, "throttled", "deferred", "provider_unavailable", 60.0),
+        (Verdict(Answer.PAUSED), 2, "throttled", "deferred", "provider_account", 60.0),
     ],
 )
 def test_decisions(verdict: Verdict, tries: int, result: str, event: str, reason: str | None, wait: float) -> None:
