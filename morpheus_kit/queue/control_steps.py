@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple, cast
 from redis.exceptions import RedisError
 
 from morpheus_kit.errors import ConflictError, NotFoundError, UnavailableError
+from morpheus_kit.queue.elements import Element, unpack_element
 from morpheus_kit.queue.keys import SENDERS, TRACKERS
 from morpheus_kit.queue.runner import Arg, Runner, check_count
 
@@ -32,6 +33,14 @@ class TimerResult(NamedTuple):
 
     moved: int
     next_due_ms: int | None
+
+
+class InDoubt(NamedTuple):
+    """An uncertain message that its provider is to be asked for; at `due_ms` its policy decides."""
+
+    reference: str
+    element: Element
+    due_ms: int
 
 
 class Job(NamedTuple):
@@ -100,6 +109,15 @@ class ControlSteps(Runner):
         """Moves up to `count` due retries, uncertain messages and parts."""
         moved, next_due = await self.run("timer", count)
         return TimerResult(moved, next_due if next_due >= 0 else None)
+
+    async def look_up(self, provider: str, lease_ms: int) -> InDoubt | None:
+        """One that this provider is to be asked for now; given to nobody else until the lease is over."""
+        found = await self.run("look_up", provider, lease_ms)
+        return InDoubt(found[0].decode(), unpack_element(found[1]), found[2]) if found else None
+
+    async def looked_up(self, provider: str, message_id: str, next_ms: int) -> None:
+        """It was asked in vain, and is to be asked again at `next_ms`; 0: no more."""
+        await self.run("looked_up", provider, message_id, next_ms)
 
     async def pause(self, group: str, key_id: str, reason_code: str = "", reason_text: str = "") -> Controlled:
         """Hands out nothing of the group until it is resumed. NotFoundError."""

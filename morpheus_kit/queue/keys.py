@@ -48,6 +48,10 @@ class Keys:
         """The round-robin of companies; `<ring>:<company>` is that company's of parts."""
         return f"{self.prefix}ring:{method}:{priority}"
 
+    def asks(self, provider: str) -> str:
+        """Uncertain messages that this provider is to be asked for, by the time of the next question."""
+        return f"{self.prefix}asks:{provider}"
+
     def messages(self, method: str, priority: str) -> str:
         """What senders of this method hold right now."""
         return f"{self.prefix}messages:{method}:{priority}"

@@ -6,6 +6,7 @@ It lies in a slot of its own and is not durable: when it is lost, the account st
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from functools import cache
 from hashlib import sha1
 from importlib import resources
@@ -72,6 +73,13 @@ class Pace:
         self._redis: Any = redis
         self.key = f"morpheus:{{{provider}/{account}}}"
         self._rate = rate
+
+    def beside(self, what: str, *, rate: float) -> Pace:
+        """A pace of its own for something else that is asked of the same account."""
+        other = copy(self)
+        other.key = f"{self.key}:{what}"
+        other._rate = rate  # noqa: SLF001  its own class
+        return other
 
     async def ask(self, asker: str, wanted: int) -> Tokens:
         """Tokens for up to `wanted` messages. `asker` is the same when it tells. UnavailableError."""

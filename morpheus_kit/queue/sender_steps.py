@@ -49,7 +49,7 @@ class CommitItem(NamedTuple):
     `event_given_up` instead of it where `uncertain` comes for the second time.
 
     `element`: of retry and throttled the next one, of uncertain that of this attempt; `due_ms` when it is due;
-    `policy` of uncertain: resend or give_up.
+    `policy` of uncertain: resend or give_up; `ask_ms` when its provider is to be asked for it, 0: never.
     """
 
     entry_id: str
@@ -61,6 +61,7 @@ class CommitItem(NamedTuple):
     policy: str = "-"
     element: bytes = b""
     event_given_up: bytes = b""
+    ask_ms: int = 0
 
 
 class Claimed(NamedTuple):
@@ -84,6 +85,7 @@ class RecoverItem(NamedTuple):
     element: bytes
     event: bytes
     event_given_up: bytes = b""
+    ask_ms: int = 0
 
 
 class HandBackItem(NamedTuple):

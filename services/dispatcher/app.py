@@ -28,11 +28,11 @@ from services.dispatcher.delivery import Delivery
 from services.dispatcher.groups import Groups
 from services.dispatcher.holdings import Holdings
 from services.dispatcher.jobs import Jobs
-from services.dispatcher.lookups import CanLookUp, LookUps
+from services.dispatcher.lookups import LOOK_UPS_PER_SECOND, LookUps
 from services.dispatcher.outlets import Outlets
 from services.dispatcher.pauses import Wake
 from services.dispatcher.prices import read_prices
-from services.dispatcher.providers.base import Provider
+from services.dispatcher.providers.base import CanLookUp, Provider
 from services.dispatcher.providers.bird import BirdProvider
 from services.dispatcher.providers.mandrill import MandrillProvider
 from services.dispatcher.providers.ses import SesProvider
@@ -88,7 +88,7 @@ async def build(config: Config) -> Unit:
     def register(server: grpc.aio.Server) -> None:
         dispatcher_pb2_grpc.add_DispatcherServiceServicer_to_server(DispatcherService(queues, outlets, work), server)
 
-    look_ups = add_look_ups(routes, receipts, clock)
+    look_ups = make_look_ups(routes, queues, receipts, clock, config.uncertain_after)
     parts: list[Part] = [
         Connection(redis, queues, routes, names),
         renderer,
@@ -174,13 +174,20 @@ def make_sms_providers(config: Config) -> Iterator[Provider]:
         )
 
 
-def add_look_ups(routes: Sequence[Route], receipts: ReceiptRunner, clock: SystemClock) -> list[LookUps]:
+def make_look_ups(
+    routes: Sequence[Route],
+    queues: Sequence[Queue],
+    receipts: ReceiptRunner,
+    clock: SystemClock,
+    uncertain_after: float,
+) -> list[LookUps]:
     """One for each provider that can be asked for messages in doubt."""
-    outlets = {route.provider.name: route.outlet for route in routes}
-    for outlet in outlets.values():
-        if isinstance(outlet.provider, CanLookUp):
-            outlet.look_ups = LookUps(outlet.provider, receipts, clock)
-    return [outlet.look_ups for outlet in outlets.values() if outlet.look_ups]
+    made = []
+    for outlet in {route.provider.name: route.outlet for route in routes}.values():
+        if isinstance(outlet.provider, CanLookUp) and outlet.pace:
+            pace = outlet.pace.beside("look-ups", rate=LOOK_UPS_PER_SECOND)
+            made.append(LookUps(outlet.provider, pace, queues, receipts, clock, uncertain_after))
+    return made
 
 
 def together(mains: Sequence[Main]) -> Main:

@@ -16,6 +16,7 @@ from morpheus_kit.reasons import ReasonCode
 from services.dispatcher import pacing, results
 from services.dispatcher.composition import Rejected, compose
 from services.dispatcher.cost import Costing
+from services.dispatcher.lookups import next_ask_ms
 from services.dispatcher.pauses import Wake, pause
 from services.dispatcher.providers.base import Outgoing
 from services.dispatcher.results import Held
@@ -44,8 +45,8 @@ class Delivery:
         for held in batch:
             bound.setdefault(held.element.provider or ctx.route.provider.name, []).append(held)
         for provider, messages in bound.items():
-            route = ctx.source.route.to(provider)
-            if route is None or (route is not ctx.source.route and route.outlet.rests):
+            route = ctx.source.route.to(provider) or ctx.source.route.without(provider)
+            if route is not ctx.source.route and route.outlet.rests:
                 log.warning("bound_messages_wait", provider=provider, part=ctx.part, messages=len(messages))
                 await pause(stopping, _BOUND_SECONDS)
                 await self.hand_back(ctx, messages)
@@ -122,11 +123,6 @@ class Delivery:
         await pacing.tell(ctx, verdicts, watched=watched)
         await self._pause_group(ctx, verdicts)
         await self._commit(ctx, self._items(ctx, going, verdicts), packed)
-        if ctx.route.outlet.look_ups:
-            doubtful = [
-                each for each, verdict in zip(outgoing, verdicts, strict=True) if verdict.answer is Answer.UNCLEAR
-            ]
-            ctx.route.outlet.look_ups.note(doubtful, ctx.route.waits.uncertain_after)
 
     async def _pause_group(self, ctx: Slice, verdicts: Sequence[Verdict]) -> None:
         """Where the provider lacks what the group asks for, with its words; before the messages wait again."""
@@ -147,12 +143,17 @@ class Delivery:
         items = []
         soon = False
         for held, verdict in zip(going, verdicts, strict=True):
-            decision = decide(verdict, held.element.tries, ctx.route.waits, random.random)
+            decision = decide(
+                verdict, held.element.tries, ctx.route.waits, random.random, in_doubt=bool(held.element.provider)
+            )
             if verdict.answer is Answer.PAUSED:
                 pacing.rest(ctx, decision.wait_seconds)
             soon = soon or 0 < decision.wait_seconds < 1
             policy = self._policies.choose(ctx.group.shared.on_uncertain, held.address)
-            items.append(results.commit_item(held, ctx.group, decision, verdict, provider, now_ms, policy))
+            item = results.commit_item(held, ctx.group, decision, verdict, provider, now_ms, policy)
+            if item.result == "uncertain" and ctx.route.outlet.can_look_up:
+                item = item._replace(ask_ms=next_ask_ms(now_ms, item.due_ms, item.due_ms - now_ms))
+            items.append(item)
         if soon:
             self._timer_wake.set()
         return items

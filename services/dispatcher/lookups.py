@@ -1,90 +1,110 @@
 """Looks uncertain messages up at a provider that can be asked; what it finds is told like a receipt.
 
-Nothing is lost when this is: a message that nobody finds stays uncertain until its time, and its policy decides.
+What is to be asked for lies in the queue, written by the step that made a message uncertain. So any dispatcher asks,
+whoever was in doubt, and one that dies while it asks is followed by another. Nothing is lost where nothing is found:
+the message stays uncertain until its time, and its policy decides.
 """
 
 from __future__ import annotations
 
 import asyncio
-import heapq
 from collections.abc import Sequence
-from dataclasses import replace
-from itertools import count
-from typing import Protocol, runtime_checkable
 
 from morpheus_kit import logs
 from morpheus_kit.clock import Clock
-from morpheus_kit.queue.schema import Event
+from morpheus_kit.errors import UnavailableError
+from morpheus_kit.ids import consumer_name
+from morpheus_kit.queue.pacing import Pace
+from morpheus_kit.queue.schema import Event, NewerVersionError, unpack_message
+from morpheus_kit.queue.scripts import InDoubt, Queue
 from morpheus_kit.reasons import ReasonCode
+from services.dispatcher import headers
 from services.dispatcher.pauses import pause
-from services.dispatcher.providers.base import Outgoing, ProviderReceipt
+from services.dispatcher.providers.base import CanLookUp, Outgoing, ProviderReceipt
 from services.dispatcher.receipts import ReceiptRunner
 from services.dispatcher.verdicts import Answer, Verdict
 
 log = logs.get_logger(__name__)
+# Mandrill answers 20 searches a minute.
+LOOK_UPS_PER_SECOND = 1 / 3
 # Parts of the time until the policy decides: a search lags behind sending, so it is asked more than once.
 _PARTS = (0.1, 0.4, 0.8)
-# Mandrill answers 20 searches a minute.
-_GAP_SECONDS = 3.0
-_IDLE_SECONDS = 0.2
-_MOST = 1000
+_LEASE_MS = 30_000
+_IDLE_SECONDS = 0.5
+_ERROR_SECONDS = 1.0
 
 
-@runtime_checkable
-class CanLookUp(Protocol):
-    """A provider that can be asked for a message."""
-
-    name: str
-
-    async def look_up(self, message: Outgoing) -> Verdict | None:
-        """What became of it; None: nothing is known."""
-        ...
+def next_ask_ms(now_ms: int, due_ms: int, wait_ms: int) -> int:
+    """When to ask next for what is uncertain for `wait_ms` until `due_ms`, all milliseconds; 0: no more."""
+    begun_ms = due_ms - wait_ms
+    times = (begun_ms + round(part * wait_ms) for part in _PARTS)
+    return next((each for each in times if each > now_ms), 0)
 
 
 class LookUps:
-    """The uncertain messages of one provider, by the time of the next question."""
+    """The uncertain messages of one provider."""
 
     def __init__(
-        self, provider: CanLookUp, receipts: ReceiptRunner, clock: Clock, *, gap_seconds: float = _GAP_SECONDS
+        self,
+        provider: CanLookUp,
+        pace: Pace,
+        queues: Sequence[Queue],
+        receipts: ReceiptRunner,
+        clock: Clock,
+        uncertain_after: float,
     ) -> None:
+        """`pace` of questions, shared with other dispatchers; `uncertain_after`: seconds until the policy decides."""
         self._provider = provider
+        self._pace = pace
+        self._queues = queues
         self._receipts = receipts
         self._clock = clock
-        self._gap = gap_seconds
-        self._due: list[tuple[float, int, Outgoing]] = []
-        self._order = count()
-        self._settled: set[str] = set()
-
-    def note(self, messages: Sequence[Outgoing], uncertain_after: float) -> None:
-        """They are uncertain for `uncertain_after` seconds. Of too many, the later ones are not asked for."""
-        now = self._clock.monotonic()
-        for message in messages:
-            self._settled.discard(message.message_id)
-            for part in _PARTS if len(self._due) < _MOST else ():
-                due = now + part * uncertain_after
-                heapq.heappush(self._due, (due, next(self._order), replace(message, payload=b"")))
+        self._wait_ms = round(uncertain_after * 1000)
+        self._asker = consumer_name()
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Until `stopping`."""
+        """Until `stopping`. What is under way then is asked for by another after its lease."""
         while not stopping.is_set():
-            if not self._due or self._due[0][0] > self._clock.monotonic():
+            try:
+                worked = await self.turn(stopping)
+            except UnavailableError as exc:
+                log.warning("look_ups_wait", error=exc.message)
+                await pause(stopping, _ERROR_SECONDS)
+                continue
+            if not worked:
                 await pause(stopping, _IDLE_SECONDS)
-                continue
-            message = heapq.heappop(self._due)[2]
-            if message.message_id in self._settled:
-                continue
-            await self._ask(message)
-            await pause(stopping, self._gap)
 
-    async def _ask(self, message: Outgoing) -> None:
-        found = await self._provider.look_up(message)
-        log.info("looked_up", message_id=message.message_id, found=found.answer if found else None)
-        if found is None:
+    async def turn(self, stopping: asyncio.Event) -> bool:
+        """At most one question for each partition; whether there was any. UnavailableError."""
+        worked = False
+        for queue in self._queues:
+            found = None if stopping.is_set() else await queue.look_up(self._provider.name, _LEASE_MS)
+            if found is not None:
+                worked = True
+                await self._settle(queue, found, stopping)
+        return worked
+
+    async def _settle(self, queue: Queue, doubt: InDoubt, stopping: asyncio.Event) -> None:
+        message_id = doubt.element.message_id
+        try:
+            message = _asked_for(queue, doubt)
+        except NewerVersionError:
+            return  # a newer release asks
+        except ValueError:
+            log.warning("not_looked_up", message_id=message_id)
+            await queue.looked_up(self._provider.name, message_id, 0)
             return
-        if len(self._settled) >= _MOST:
-            self._settled.clear()
-        self._settled.add(message.message_id)
-        await self._receipts.deliver([self._receipt(message, found)])
+        while not (tokens := await self._pace.ask(self._asker, 1)).given:
+            await pause(stopping, tokens.wait_ms / 1000)
+            if stopping.is_set():
+                return
+        found = await self._provider.look_up(message)
+        log.info("looked_up", message_id=message_id, found=found.answer if found else None)
+        if found is None:
+            again = next_ask_ms(self._clock.now_ms(), doubt.due_ms, self._wait_ms)
+            await queue.looked_up(self._provider.name, message_id, again)
+        else:
+            await self._receipts.deliver([self._receipt(message, found)])
 
     def _receipt(self, message: Outgoing, found: Verdict) -> ProviderReceipt:
         refused = found.answer is Answer.REFUSED
@@ -101,3 +121,15 @@ class LookUps:
             found.external_id,
         )
         return ProviderReceipt(message.partition, message.message_id, event)
+
+
+def _asked_for(queue: Queue, doubt: InDoubt) -> Outgoing:
+    """As much of the message as is needed to ask for it. ValueError when its blob cannot be read."""
+    element = doubt.element
+    address = unpack_message(element.blob).address
+    try:
+        address = headers.address_on_the_wire(address) if "@" in address else address
+    except headers.AddressError as exc:
+        raise ValueError("the address cannot be written") from exc
+    partition = queue.keys.partition
+    return Outgoing(element.message_id, element.attempt, doubt.reference, partition, address, "", b"")

@@ -15,12 +15,12 @@ from typing import Any
 from morpheus_kit import logs
 from morpheus_kit.clock import Clock
 from morpheus_kit.errors import MorpheusError, UnavailableError
-from morpheus_kit.queue.scripts import Claimed, Queue
+from morpheus_kit.queue.scripts import Claimed, Queue, RecoverItem
 from services.dispatcher import results
 from services.dispatcher.groups import Groups
 from services.dispatcher.holdings import Holdings
+from services.dispatcher.lookups import next_ask_ms
 from services.dispatcher.pauses import pause
-from services.dispatcher.providers.base import Outgoing
 from services.dispatcher.rendered import RenderStep
 from services.dispatcher.results import Held
 from services.dispatcher.routes import Route
@@ -34,6 +34,8 @@ PRIORITIES = ("high", "normal")
 # A delivery is the taking and each taking over: from the third on it is handled alone, the sixth time not at all.
 ALONE_FROM = 3
 DEAD_FROM = 6
+# A provider keeps idempotency keys for some hours.
+_REPEATABLE_MS = 3_600_000
 
 
 class UncertainStep:
@@ -82,33 +84,25 @@ class UncertainStep:
             await self._commit(ctx, list(waiting.values()), providers)
 
     async def _commit(self, ctx: Slice, batch: Sequence[Held], providers: Mapping[str, str]) -> None:
-        now_ms = self._clock.now_ms()
-        due_ms = now_ms + round(ctx.route.waits.uncertain_after * 1000)
-        of_group = ctx.group.shared.on_uncertain
-        items = [
-            results.recovery(
-                held,
-                ctx.group,
-                providers[held.entry_id],
-                now_ms,
-                due_ms,
-                self._policies.choose(of_group, held.message.address),
-            )
-            for held in batch
-        ]
+        items = [self._item(ctx, held, providers[held.entry_id]) for held in batch]
         packed = await asyncio.to_thread(results.records, batch, ctx.group, reconstructed=True)
         await ctx.source.queue.recover(*ctx.source.stream, items, packed)
-        for held in batch:
-            route = ctx.source.route.to(providers[held.entry_id])
-            if route is not None and route.outlet.look_ups:
-                route.outlet.look_ups.note([_looked_for(ctx, held)], route.waits.uncertain_after)
 
-
-def _looked_for(ctx: Slice, held: Held) -> Outgoing:
-    """As much of the message as is needed to ask for it."""
-    message_id = held.message.id
-    reference, partition = ctx.group.reference(message_id), ctx.source.queue.keys.partition
-    return Outgoing(message_id, held.element.attempt, reference, partition, held.message.address, "", b"")
+    def _item(self, ctx: Slice, held: Held, provider: str) -> RecoverItem:
+        """Uncertain until its policy decides, or until the provider has been asked. One that takes an idempotency key
+        and has been called lately is called again at once, which sends nothing twice.
+        """
+        now_ms, route = self._clock.now_ms(), ctx.source.route.to(provider)
+        wait_ms = round(ctx.route.waits.uncertain_after * 1000)
+        policy = self._policies.choose(ctx.group.shared.on_uncertain, held.message.address)
+        # The time of taking, a little before the call.
+        taken_ms = int(held.entry_id.partition("-")[0])
+        if route is not None and route.provider.takes_key and now_ms - taken_ms < _REPEATABLE_MS:
+            wait_ms, policy = 0, "resend"
+        item = results.recovery(held, ctx.group, provider, now_ms, now_ms + wait_ms, policy)
+        if route is not None and route.outlet.can_look_up:
+            return item._replace(ask_ms=next_ask_ms(now_ms, now_ms + wait_ms, wait_ms))
+        return item
 
 
 class Recovery:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from morpheus_kit.clock import Clock
 from morpheus_kit.queue.pacing import Pace
-from services.dispatcher.lookups import LookUps
-from services.dispatcher.providers.base import Provider
+from services.dispatcher.providers.absent import AbsentProvider
+from services.dispatcher.providers.base import CanLookUp, Provider
 from services.dispatcher.verdicts import Waits
 
 
@@ -41,7 +41,7 @@ class Outlet:
         """`pace`: what its account may do, shared with other dispatchers; None: anything."""
         self.provider = provider
         self.pace = pace
-        self.look_ups: LookUps | None = None
+        self.can_look_up = isinstance(provider, CanLookUp)
         self.slots = Slots(provider.concurrency)
         self.sent = 0
         """Messages that it took and that its pace was not yet told of."""
@@ -67,6 +67,7 @@ class Route:
         self.method = method
         self.waits = waits
         self.outlet = outlet or Outlet(provider, clock)
+        self._clock = clock
         self.choices: Sequence[Route] = (self,)
         """All of the method, in the order of preference."""
         self._seconds = 0.0
@@ -99,6 +100,10 @@ class Route:
     def to(self, provider: str) -> Route | None:
         """The choice of the same method that leads to this provider."""
         return next((each for each in self.choices if each.provider.name == provider), None)
+
+    def without(self, provider: str) -> Route:
+        """Where messages go that only this provider may get, when it is not among the choices any more."""
+        return Route(self.method, AbsentProvider(provider), self.waits, self._clock)
 
     def consumer(self, name: str) -> str:
         """`name`, in a form that tells the provider of a mark where the method alone does not."""

@@ -80,8 +80,13 @@ class Decision:
     wait_seconds: float = 0.0
 
 
-def decide(verdict: Verdict, tries: int, waits: Waits, random: Callable[[], float]) -> Decision:
-    """What follows from `verdict` for a message that has used up `tries` retries; `random` gives 0 to 1."""
+def decide(
+    verdict: Verdict, tries: int, waits: Waits, random: Callable[[], float], *, in_doubt: bool = False
+) -> Decision:
+    """What follows from `verdict` for a message that has used up `tries` retries; `random` gives 0 to 1.
+
+    `in_doubt`: the provider may have it from an earlier attempt.
+    """
     answer = verdict.answer
     if answer is Answer.ACCEPTED:
         return Decision("sent", "sent")
@@ -90,7 +95,7 @@ def decide(verdict: Verdict, tries: int, waits: Waits, random: Callable[[], floa
     if answer is Answer.UNCLEAR:
         return _decision("uncertain", "uncertain", ReasonCode.PROVIDER_UNCLEAR, verdict, waits.uncertain_after)
     if answer is Answer.RETRY:
-        return _retry(verdict, tries, waits, random)
+        return _retry(verdict, tries, waits, random, in_doubt=in_doubt)
     if answer is Answer.CONFIGURATION:
         # It waits in its part, which the group's pause keeps back.
         return _decision("throttled", "deferred", ReasonCode.PROVIDER_CONFIGURATION, verdict)
@@ -101,10 +106,11 @@ def decide(verdict: Verdict, tries: int, waits: Waits, random: Callable[[], floa
     return _decision("throttled", "deferred", reason, verdict, wait)
 
 
-def _retry(verdict: Verdict, tries: int, waits: Waits, random: Callable[[], float]) -> Decision:
+def _retry(verdict: Verdict, tries: int, waits: Waits, random: Callable[[], float], *, in_doubt: bool) -> Decision:
     delay = retry_delay(waits.retry_delays, tries, random)
     if delay is None:
-        return _decision("failed", "failed", ReasonCode.RETRIES_EXHAUSTED, verdict)
+        why = ReasonCode.UNCERTAIN_GIVEN_UP if in_doubt else ReasonCode.RETRIES_EXHAUSTED
+        return _decision("failed", "failed", why, verdict)
     return _decision("retry", "deferred", ReasonCode.PROVIDER_UNAVAILABLE, verdict, delay)
 
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from morpheus_kit.queue.control_steps import Control, Controlled, ControlSteps, Job, Receipt, TimerResult
+from morpheus_kit.queue.control_steps import Control, Controlled, ControlSteps, InDoubt, Job, Receipt, TimerResult
 from morpheus_kit.queue.intake_steps import CommitKind, CommitPart, CommitResult, GroupReference, IntakeSteps
 from morpheus_kit.queue.sender_steps import (
     Claimed,
@@ -33,6 +33,7 @@ __all__ = [
     "GateItem",
     "GroupReference",
     "HandBackItem",
+    "InDoubt",
     "Job",
     "Queue",
     "Receipt",

@@ -1,6 +1,6 @@
 -- method, priority, consumer, records, items…: what became of a batch. For each 1 where it took effect.
 local stream, consumer = stream_of(ARGV[1], ARGV[2]), ARGV[3]
-local items = rows(5, {'entry', 'id', 'attempt', 'result', 'event', 'due', 'policy', 'element', 'given_up'})
+local items = rows(5, {'entry', 'id', 'attempt', 'result', 'event', 'due', 'policy', 'element', 'given_up', 'ask'})
 local marks, doubts = view(INFLIGHT, items), view(DOUBT, items)
 records = ARGV[4]
 
@@ -34,7 +34,7 @@ local function postpone(item, part, from, to, kind)
   local due = tonumber(item.due)
   -- A retry that would come too late expires in time instead.
   if kind == 'r' and part.group.expires then due = math.min(due, part.group.expires) end
-  put_later(item.id, due, kind, item.policy, part.name, item.element)
+  put_later(item.id, due, kind, item.policy, part.name, item.element, item.ask)
 end
 
 local function decide(item, part, from)

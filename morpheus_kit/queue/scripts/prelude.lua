@@ -239,7 +239,13 @@ end
 
 -- Later: retries (`r`) and uncertain messages (`u`) -------------------------------------------
 
-local function put_later(id, due, kind, policy, part_name, element)
+local function asks_of(provider) return PREFIX .. 'asks:' .. provider end
+
+-- `ask`: when its provider is to be asked for it; 0 or nil: never. An ask that is not needed any more is dropped when
+-- it is due.
+local function put_later(id, due, kind, policy, part_name, element, ask)
+  local provider = tonumber(ask or 0) > 0 and string.match(element, '^%d+ %d+@(%S+) ')
+  if provider then call('ZADD', asks_of(provider), ask, id) end
   call('ZADD', LATER, due, id)
   call('HSET', BLOBS, id, kind .. ' ' .. policy .. ' ' .. part_name .. ' ' .. element)
 end

@@ -1,6 +1,6 @@
 -- method, priority, consumer, records, items…: marked entries of lost owners become uncertain. 1 where it took effect.
 local stream, consumer = stream_of(ARGV[1], ARGV[2]), ARGV[3]
-local items = rows(5, {'entry', 'id', 'attempt', 'due', 'policy', 'element', 'event', 'given_up'})
+local items = rows(5, {'entry', 'id', 'attempt', 'due', 'policy', 'element', 'event', 'given_up', 'ask'})
 local marks, doubts = view(INFLIGHT, items), view(DOUBT, items)
 records = ARGV[4]
 
@@ -23,7 +23,7 @@ local function recover(item)
   else
     move(group, 'sending', 'uncertain')
     events[#events + 1] = item.event
-    put_later(item.id, item.due, 'u', item.policy, part_name, item.element)
+    put_later(item.id, item.due, 'u', item.policy, part_name, item.element, item.ask)
   end
   return 1
 end

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from morpheus_kit.queue.schema import Event
 from services.dispatcher.verdicts import Verdict
@@ -45,6 +45,8 @@ class Provider(Protocol):
     """How it takes an email: composed, or as the fields of `services.dispatcher.fields`."""
     concurrency: int
     """Messages that can be started at the same time, over all senders."""
+    takes_key: bool
+    """Whether the same message sent again soon is answered as before, and not sent twice."""
 
     async def start(self) -> None:
         """Ready to send."""
@@ -56,4 +58,15 @@ class Provider(Protocol):
 
     async def send(self, batch: Sequence[Outgoing]) -> list[Verdict]:
         """One verdict for each, in order; at most `concurrency` messages."""
+        ...
+
+
+@runtime_checkable
+class CanLookUp(Protocol):
+    """A provider that can be asked for a message."""
+
+    name: str
+
+    async def look_up(self, message: Outgoing) -> Verdict | None:
+        """What became of it; None: nothing is known."""
         ...

@@ -39,6 +39,7 @@ class BirdProvider(HttpProvider):
 
     name = "bird"
     form: Form = "mime"
+    takes_key = True
 
     def __init__(
         self,

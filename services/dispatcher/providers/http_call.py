@@ -87,6 +87,8 @@ async def _note_written(_session: aiohttp.ClientSession, context: SimpleNamespac
 class HttpProvider(ABC):
     """The life of a provider that takes one message a call: the calls of a batch go at the same time."""
 
+    takes_key = False
+
     def __init__(self, *, connections: int, timeout: float) -> None:
         """`timeout`: seconds for one whole call."""
         self.concurrency = connections

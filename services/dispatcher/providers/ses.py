@@ -71,6 +71,7 @@ class SesProvider:
 
     name = "ses"
     form: Form = "mime"
+    takes_key = False
 
     def __init__(
         self, *, region: str, endpoint_url: str, configuration_set: str, connections: int, timeout: float

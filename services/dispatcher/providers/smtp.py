@@ -37,6 +37,7 @@ class SmtpProvider:
 
     name = "smtp"
     form: Form = "mime"
+    takes_key = False
 
     def __init__(
         self,

@@ -30,6 +30,7 @@ class TestProvider:
     __test__ = False  # not a test, whatever pytest thinks of the name
     name = "test"
     form: Form = "mime"
+    takes_key = False
     concurrency = sys.maxsize
 
     def __init__(self, outbox: str, receipts: ReceiptRunner, clock: Clock, time_scale: float) -> None:

@@ -20,6 +20,21 @@ async def test_a_message_whose_answer_was_lost_is_found_and_not_sent_again(rig: 
         assert set(types[1:]) == {"sent"}
 
 
+async def test_a_look_up_outlives_the_dispatcher_that_was_in_doubt(rig: Rig) -> None:
+    async with Mandrill.serve(key="good") as fake:
+        settings = {"mandrill_url": fake.url, "mandrill_key": "good", "uncertain_after": "30"}
+        async with rig.dispatcher(**settings):
+            await rig.post(["fault+reset-taken@example.org"], method="mandrill")
+            await rig.until_types(0, "uncertain")
+        async with rig.dispatcher(**settings):
+            # A tenth of the wait, not the thirty seconds of the policy.
+            await rig.until(seconds=10)
+        assert len(fake.records.messages) == 1
+    events = [(event.type, event.source) for event in await rig.events(0)]
+    assert events[0] == ("uncertain", "us")
+    assert set(events[1:]) == {("sent", "mandrill"), ("sent", "us")}
+
+
 async def test_a_group_with_faults_ends_with_each_message_taken_once(rig: Rig) -> None:
     faults = ["", "+503x1", "+429x1", "+error.GeneralErrorx1", "+error.ValidationError", "+rejected.hard-bounce"]
     addresses = [f"fault{faults[number % len(faults)]}+n{number}@example.org" for number in range(60)]

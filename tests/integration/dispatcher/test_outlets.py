@@ -33,8 +33,12 @@ def resume(dispatcher: Any, name: str = "mandrill") -> Any:
 async def test_what_one_dispatcher_pauses_no_other_sends_by(rig: Rig) -> None:
     script = Script(body=SENT)
     async with serve(script) as url:
-        settings = {"mandrill_url": url, "mandrill_key": "key", "smtp_url": "smtp://127.0.0.1:9", "test_time_scale": "1"}
-        async with rig.dispatcher(**settings) as one, rig.dispatcher(**settings) as two:
+        settings = {
+            "mandrill_url": url,
+            "mandrill_key": "key",
+            "smtp_url": "smtp://127.0.0.1:9",
+        }
+        async with rig.dispatcher(**settings) as one, rig.dispatcher(**settings) as two:  # noqa: SIM117  too long for one
             async with stub(one) as first, stub(two) as second:
                 assert await states(second) == {"mandrill": ("running", "", ""), "smtp": ("running", "", "")}
                 paused = (await pause(first)).provider

@@ -17,7 +17,7 @@ from morpheus_kit.reasons import ReasonCode
 from services.dispatcher.providers.base import Outgoing, Provider
 from services.dispatcher.providers.bird import BirdProvider
 from services.dispatcher.verdicts import Answer
-from tests.integration.providers.suite import ProviderSuite
+from tests.integration.providers.suite import HttpProviderSuite
 
 ACCEPTED: dict[str, Any] = {"id": "sms_1", "status": "accepted", "segments": {"count": 1}, "cost": None}
 NOT_OURS = {"error": {"type": "validation_error", "name": "SMSSenderNotConfigured", "message": "no"}}
@@ -30,7 +30,7 @@ def outgoing(number: int, attempt: int = 1) -> Outgoing:
     return Outgoing(f"id{number}", attempt, f"ref{number}", 0, address, "ACME", f"Hé €{number}".encode())
 
 
-class TestBird(ProviderSuite):
+class TestBird(HttpProviderSuite):
     """The shared behaviour."""
 
     accepted = (202, json.dumps(ACCEPTED).encode())

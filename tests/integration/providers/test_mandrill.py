@@ -10,7 +10,7 @@ from services.dispatcher.providers.base import Outgoing, Provider
 from services.dispatcher.providers.mandrill import MandrillProvider
 from services.dispatcher.verdicts import Answer, Verdict
 from tests.integration.providers.server import Script, serve
-from tests.integration.providers.suite import ProviderSuite
+from tests.integration.providers.suite import HttpProviderSuite
 
 
 def outgoing(number: int) -> Outgoing:
@@ -18,7 +18,7 @@ def outgoing(number: int) -> Outgoing:
     return Outgoing(f"id{number}", 1, f"ref{number}", 0, f"p{number}@example.org", "hello@acme.example", payload)
 
 
-class TestMandrill(ProviderSuite):
+class TestMandrill(HttpProviderSuite):
     """The shared behaviour."""
 
     accepted = (200, b'[{"email":"p0@example.org","status":"sent","_id":"abc"}]')

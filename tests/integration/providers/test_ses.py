@@ -15,7 +15,7 @@ from services.dispatcher.providers.base import Outgoing, Provider
 from services.dispatcher.providers.ses import SesProvider
 from services.dispatcher.verdicts import Answer
 from tests.integration.providers.server import Script, serve
-from tests.integration.providers.suite import ProviderSuite
+from tests.integration.providers.suite import HttpProviderSuite
 
 PAYLOAD = b"From: hello@acme.example\r\nTo: p1@example.org\r\nSubject: x\r\n\r\nbody\r\n"
 
@@ -39,7 +39,7 @@ def ses(url: str, timeout: float = 5.0) -> SesProvider:
     )
 
 
-class TestSes(ProviderSuite):
+class TestSes(HttpProviderSuite):
     """The shared behaviour."""
 
     accepted = (200, b'{"MessageId":"abc"}')

@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestServer
 from services.dispatcher.providers.base import Outgoing, Provider
 from services.dispatcher.providers.twilio import TwilioProvider
 from services.dispatcher.verdicts import Answer
-from tests.integration.providers.suite import ProviderSuite
+from tests.integration.providers.suite import HttpProviderSuite
 
 ACCEPTED = b'{"sid":"SM1","status":"queued","num_segments":"1","price":null,"price_unit":"USD","error_code":null}'
 
@@ -21,7 +21,7 @@ def outgoing(number: int) -> Outgoing:
     return Outgoing(f"id{number}", 1, f"ref{number}", 0, f"+44740012345{number}", "ACME", f"Hé €{number}".encode())
 
 
-class TestTwilio(ProviderSuite):
+class TestTwilio(HttpProviderSuite):
     """The shared behaviour."""
 
     accepted = (201, ACCEPTED)

@@ -66,3 +66,12 @@ def test_scaled_waits_scale_what_the_provider_tells_too() -> None:
 )
 def test_policies(of_group: str, address: str, policy: str) -> None:
     assert Policies().choose(of_group, address) == policy
+
+
+def test_retries_that_run_out_leave_a_message_that_was_uncertain_in_doubt() -> None:
+    waits = Waits((), 900)
+    found = [decide(Verdict(Answer.RETRY, "503"), 0, waits, lambda: 0.5, in_doubt=doubt) for doubt in (False, True)]
+    assert [(each.result, each.reason, each.text) for each in found] == [
+        ("failed", "retries_exhausted", "503"),
+        ("failed", "uncertain_given_up", "503"),
+    ]
