@@ -21,11 +21,12 @@ from typing import Any
 
 import psutil
 
-from benchmarks.scenarios import end_to_end, floor, provider, render
+from benchmarks.scenarios import end_to_end, floor, pdf, provider, render
 
 SCENARIOS: dict[str, Callable[[], dict[str, Any]]] = {
     "floor": floor.measure,
     "render": render.measure,
+    "pdf": pdf.measure,
     "end_to_end": end_to_end.measure,
     "provider": provider.measure,
     "memory": end_to_end.measure_memory,

@@ -19,6 +19,7 @@ from morpheus_kit.blobs import FolderStore
 from morpheus_kit.clock import SystemClock
 from services.renderer import compose, text
 from services.renderer.catalog import Catalog
+from services.renderer.files import GroupFiles
 from services.renderer.pinned import TemplateSets
 from services.renderer.pool import PoolLimits, WorkerPool
 from services.renderer.settings import RenderSettings
@@ -54,7 +55,7 @@ async def _measure() -> dict[str, Any]:
                 versions=versions,
             )
             messages = [_message(index) for index in range(MESSAGES)]
-            whole = await _processes(SliceRunner(pool, catalog, store, 25_000_000), group, messages)
+            whole = await _processes(SliceRunner(pool, catalog, GroupFiles(store, 25_000_000)), group, messages)
             return whole | {"steps_us": _steps(cache, group, messages[:SLICE])}
         finally:
             await pool.stop()

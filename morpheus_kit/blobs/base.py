@@ -8,10 +8,11 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """One stored file: its bytes, and a version of `A-Za-z0-9._-` that changes when they change."""
+    """One stored file: its bytes, a version of `A-Za-z0-9._-` that changes when they change, and its type if known."""
 
     content: bytes
     version: str
+    content_type: str = ""
 
 
 class TemplateStore(Protocol):

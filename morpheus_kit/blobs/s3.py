@@ -199,7 +199,7 @@ class S3Store:
                 return kept.blob
             self._kept.forget(place)
             raise NotFoundError(f"{path} is not in the template store.") from exc
-        blob = Blob(content, _version(content, answer.get("VersionId") or ""))
+        blob = Blob(content, _version(content, answer.get("VersionId") or ""), answer.get("ContentType") or "")
         self._kept.put(place, Kept(answer.get("ETag") or "", blob))
         return blob
 

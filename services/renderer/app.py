@@ -10,6 +10,7 @@ from morpheus_kit.lifecycle import Unit
 from morpheus_kit.rpc.server import RpcServer
 from services.renderer.catalog import Catalog
 from services.renderer.config import Config
+from services.renderer.files import GroupFiles
 from services.renderer.pool import PoolLimits, WorkerPool
 from services.renderer.service import RendererService
 from services.renderer.shared_cache import OwnedCache
@@ -22,9 +23,11 @@ def build(config: Config) -> Unit:
         Path(config.template_cache) if config.template_cache else None, config.template_cache_bytes
     )
     store = open_store(config.store_url, buckets=config.s3_buckets, endpoint_url=config.s3_endpoint_url)
-    limits = PoolLimits(config.worker_count, config.render_timeout, config.render_memory, config.settings)
+    limits = PoolLimits(
+        config.worker_count, config.render_timeout, config.render_memory, config.render_recycle, config.settings
+    )
     pool = WorkerPool(cache, limits)
     catalog = Catalog(store, cache, pool.compile, SystemClock(), config.seconds_seen)
-    service = RendererService(catalog, SliceRunner(pool, catalog, store, config.max_message))
+    service = RendererService(catalog, SliceRunner(pool, catalog, GroupFiles(store, config.max_message)))
     server = RpcServer(config.renderer_addr, service.register)
     return Unit(config.service, [store, pool, server], grace_seconds=config.grace)

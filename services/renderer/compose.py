@@ -16,6 +16,7 @@ from services.renderer.frames import Progress
 from services.renderer.locales import canonical, choose, text_beside
 from services.renderer.markdown import Body
 from services.renderer.pdf import SlicePdfs
+from services.renderer.pdf_cache import SharedPdfs
 from services.renderer.pinned import PinnedTemplates
 from services.renderer.settings import RenderSettings
 from services.renderer.text import inline_css, one_line, text_of
@@ -172,9 +173,10 @@ def finish_html(draft: Draft) -> None:
 class SliceRenderer:
     """Renders slices for one worker."""
 
-    def __init__(self, fetch: Fetch, progress: Progress, settings: RenderSettings) -> None:
+    def __init__(self, fetch: Fetch, progress: Progress, pdfs: SharedPdfs, settings: RenderSettings) -> None:
         self._fetch = fetch
         self._progress = progress
+        self._pdfs = pdfs
         self._settings = settings
 
     def render(self, request: renderer_pb2.RenderMessagesRequest, pinned: PinnedTemplates) -> Iterator[bytes]:
@@ -188,7 +190,7 @@ class SliceRenderer:
                 yield failed(message.id, failure)
             return
         files = StoredFiles(self._fetch)
-        pdfs = SlicePdfs(files, self._progress)
+        pdfs = SlicePdfs(files, self._progress, self._pdfs, self._settings)
         for first in range(0, len(request.messages), BATCH):
             drafts = [Draft(message) for message in request.messages[first : first + BATCH]]
             for step in (renderer.render, add_text, finish_html):

@@ -93,6 +93,24 @@ class Config(Settings):
         ge=256 * 1024**2,
         description="Most address space of one worker; a message that needs more fails. Raise it for very large PDFs.",
     )
+    render_recycle: int = Field(
+        400 * 1024**2,
+        ge=128 * 1024**2,
+        description="Resident memory of a worker above which it is replaced between two slices. A worker with PDFs "
+        "needs about 80 MB and keeps what its largest document needed.",
+    )
+    pdf_pages: int = Field(
+        200,
+        ge=1,
+        description="Most pages of one PDF; a longer one fails its message. A page takes about 10 ms and more.",
+    )
+    pdf_bytes: int = Field(10_000_000, ge=10_000, description="Most bytes of one PDF; a larger one fails its message.")
+    pdf_cache: int = Field(
+        64 * 1024**2,
+        ge=0,
+        description="Bytes of shared memory for PDFs that were made, so that the same document is made once; it counts "
+        "as memory of the pod. Room for the PDFs of a few minutes is enough.",
+    )
     max_message: int = Field(
         25_000_000,
         ge=1_000,
@@ -128,7 +146,14 @@ class Config(Settings):
     @property
     def settings(self) -> RenderSettings:
         """What workers are told."""
-        return RenderSettings(self.max_message, self.default_locale, self.default_time_zone)
+        return RenderSettings(
+            self.max_message,
+            self.default_locale,
+            self.default_time_zone,
+            self.pdf_pages,
+            self.pdf_bytes,
+            self.pdf_cache,
+        )
 
     @field_validator("templates_url")
     @classmethod

@@ -54,11 +54,12 @@ class Compiled(msgspec.Struct, frozen=True):
 
 
 class Content(msgspec.Struct, frozen=True):
-    """The answer to FETCH: bytes, or why there are none."""
+    """The answer to FETCH: bytes, or why there are none. `content_type` is what the store says, if anything."""
 
     content: bytes = b""
     error: str = ""
     too_large: bool = False
+    content_type: str = ""
 
 
 def pack(frame: Frame) -> bytes:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 
@@ -36,11 +38,15 @@ PIPE_BUFFER = 2 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class PoolLimits:
-    """`timeout`: seconds a message may take; `memory`: bytes of a worker; `settings` go to each."""
+    """`timeout`: seconds a message may take; `memory`: bytes of a worker; `settings` go to each.
+
+    A worker with more resident memory than `recycle` is replaced between two orders.
+    """
 
     workers: int
     timeout: float
     memory: int
+    recycle: int = 400 * 1024**2
     settings: RenderSettings = field(default_factory=RenderSettings)
 
 
@@ -190,6 +196,10 @@ class WorkerPool:
                 log.warning("render_worker_replaced", pid=worker.pid)
                 worker.kill()
                 worker = None
+            elif worker is not None and (held := resident_bytes(worker.pid)) > self._limits.recycle:
+                log.info("render_worker_recycled", pid=worker.pid, resident_bytes=held)
+                worker.kill()  # it is idle: nothing is lost
+                worker = None
             self._slots.put_nowait(worker)
 
     async def compile(self, path: str, source: bytes) -> Compiled:
@@ -241,6 +251,14 @@ class WorkerPool:
 def worker_environment(own: Mapping[str, str]) -> dict[str, str]:
     """What templates run with: no credentials, nothing of the service's settings."""
     return {name: value for name, value in own.items() if not name.startswith(("AWS_", PREFIX))} | ALLOCATOR
+
+
+def resident_bytes(pid: int) -> int:
+    """Of a process; 0 where the system does not say."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
+    except (OSError, IndexError):
+        return 0
 
 
 def kill(process: asyncio.subprocess.Process) -> None:

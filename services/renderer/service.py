@@ -70,7 +70,8 @@ class RendererService:
         except TemplateFailureError as exc:
             yield _all_failed(messages, exc)
             return
-        async with aclosing(self._slices.run(packed_group, messages)) as chunks:
+        owner = f"{group.company_code}/{group.group_id}"
+        async with aclosing(self._slices.run(packed_group, messages, owner)) as chunks:
             async for chunk in chunks:
                 yield chunk
 

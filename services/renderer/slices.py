@@ -11,11 +11,11 @@ import msgspec
 from morpheus.renderer.v1 import renderer_pb2
 
 from morpheus_kit import logs
-from morpheus_kit.blobs import TemplateStore
 from morpheus_kit.errors import InvalidInputError, NotFoundError, TooLargeError, UnavailableError
 from morpheus_kit.reasons import ReasonCode
 from services.renderer import frames, wire
 from services.renderer.catalog import Catalog
+from services.renderer.files import GroupFiles, Place
 from services.renderer.frames import Content, Frame
 from services.renderer.pool import Worker, WorkerDiedError, WorkerPool
 from services.renderer.shared_cache import LostTemplatesError
@@ -38,22 +38,20 @@ class Batch:
 class SliceRunner:
     """Renders the messages of a group: every one is answered once, whatever happens to workers."""
 
-    def __init__(self, pool: WorkerPool, catalog: Catalog, store: TemplateStore, max_file: int) -> None:
-        """`max_file`: most bytes of an attachment or of what a PDF shows."""
+    def __init__(self, pool: WorkerPool, catalog: Catalog, files: GroupFiles) -> None:
         self._pool = pool
         self._catalog = catalog
-        self._store = store
-        self._max_file = max_file
+        self._files = files
 
-    async def run(self, group: bytes, messages: Sequence[bytes]) -> AsyncGenerator[bytes, None]:
-        """Serialized RenderMessagesResponses."""
+    async def run(self, group: bytes, messages: Sequence[bytes], owner: str = "") -> AsyncGenerator[bytes, None]:
+        """Serialized RenderMessagesResponses. Slices of the same `owner` share the files that they read."""
         todo = deque([Batch(messages)])
         timeouts = losses = 0
         while todo:
             batch = todo.popleft()
             answered = 0
             try:
-                async with aclosing(self._attempt(group, batch.messages)) as chunks:
+                async with aclosing(self._attempt(group, batch.messages, owner)) as chunks:
                     async for chunk in chunks:
                         answered += chunk.count
                         timeouts = 0
@@ -73,7 +71,7 @@ class SliceRunner:
                     yield wire.response([_failure(message, timed_out=death.timed_out) for message in failed])
                 todo.extendleft(reversed(again))
 
-    async def _attempt(self, group: bytes, messages: Sequence[bytes]) -> AsyncGenerator[Frame, None]:
+    async def _attempt(self, group: bytes, messages: Sequence[bytes], owner: str) -> AsyncGenerator[Frame, None]:
         async with self._pool.worker() as worker:
             await worker.order(Frame(frames.RENDER, wire.join(group, messages)))
             away: UnavailableError | None = None
@@ -83,13 +81,14 @@ class SliceRunner:
                 if frame.kind == frames.LOST:
                     raise LostTemplatesError(msgspec.msgpack.decode(frame.payload, type=dict[str, str]))
                 if frame.kind == frames.FETCH:
-                    away = await self._serve_file(worker, frame.payload.decode(errors="replace"), away)
+                    place = (owner, frame.payload.decode(errors="replace"))
+                    away = await self._serve_file(worker, place, away)
                 elif away is None:
                     yield frame
         if away is not None:
             raise away
 
-    async def _serve_file(self, worker: Worker, path: str, away: UnavailableError | None) -> UnavailableError | None:
+    async def _serve_file(self, worker: Worker, place: Place, away: UnavailableError | None) -> UnavailableError | None:
         """Gives the worker what it waits for; returns the error when the store is away.
 
         Then the slice has to be rendered again later: what the worker still makes of it is thrown away, and the store
@@ -98,8 +97,8 @@ class SliceRunner:
         try:
             if away is not None:
                 raise away
-            blob = await self._store.read(path, self._max_file)
-            content = Content(blob.content)
+            blob = await self._files.read(*place)
+            content = Content(blob.content, content_type=blob.content_type)
         except TooLargeError as exc:
             content = Content(error=exc.message, too_large=True)
         except (InvalidInputError, NotFoundError) as exc:

@@ -22,17 +22,29 @@ _OWN_FONTS = ("@font-face", "@import", "<link")
 _shared_fonts = FontConfiguration()
 
 
-def write_pdf(html: str, files: StoredFiles) -> bytes:
-    """One PDF. RenderError when anything that it shows cannot be had; WeasyPrint's own errors pass."""
+def write_pdf(html: str, files: StoredFiles, most_pages: int) -> tuple[bytes, set[str]]:
+    """One PDF, and the paths of what it shows. RenderError when anything of that cannot be had, or it is too long.
+
+    WeasyPrint's own errors pass.
+    """
     _problems.texts.clear()
+    _pages.most = most_pages
     fetcher = StoreFetcher(files)
     content = b""
     # What stops a document passes as FatalURLFetchingError, but drawing an SVG swallows even that.
     with contextlib.suppress(FatalURLFetchingError):
-        content = HTML(string=html, base_url=BASE, url_fetcher=fetcher).write_pdf(font_config=_fonts(html))
+        document = HTML(string=html, base_url=BASE, url_fetcher=fetcher).render(font_config=_fonts(html))
+        check_pages(len(document.pages), most_pages)
+        content = document.write_pdf()
     if fetcher.problem or _problems.texts:
         raise _failed((fetcher.problem or _problems.texts[0]).replace(BASE, ""))
-    return content
+    return content, fetcher.used
+
+
+def check_pages(pages: int, most: int) -> None:
+    """RenderError when there are more."""
+    if pages > most:
+        raise _failed(f"it has more than {most} pages")
 
 
 def _fonts(html: str) -> FontConfiguration:
@@ -62,6 +74,7 @@ class StoreFetcher(URLFetcher):  # type: ignore[misc]  # no types published
         super().__init__(allowed_protocols=("data",), fail_on_errors=True)
         self._files = files
         self.problem = ""
+        self.used: set[str] = set()
 
     def fetch(self, url: str, headers: dict[str, str] | None = None) -> Any:
         """A response; what is raised is kept as `problem`."""
@@ -76,6 +89,7 @@ class StoreFetcher(URLFetcher):  # type: ignore[misc]  # no types published
 
     def _read(self, url: str) -> Any:
         path = store_path(url)
+        self.used.add(path)
         found = self._files.get(path)
         if found.error:
             raise _failed(f"{path}: {found.error}")
@@ -96,7 +110,25 @@ class ProblemLog(logging.Handler):
             self.texts.append(text)
 
 
+class PageLog(logging.Handler):
+    """Ends a document that grows too long while it is laid out: WeasyPrint says each page that it begins."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.most = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """RenderError at the first page too many."""
+        if isinstance(record.msg, str) and "Page %d" in record.msg and isinstance(record.args, tuple):
+            check_pages(int(str(record.args[0])), self.most)
+
+
 _problems = ProblemLog()
+_pages = PageLog()
+_progress = logging.getLogger("weasyprint.progress")
+_progress.handlers[:] = [_pages]
+_progress.propagate = False
+_progress.setLevel(logging.INFO)
 _logger = logging.getLogger("weasyprint")
 _logger.handlers[:] = [_problems]
 _logger.propagate = False

@@ -24,6 +24,7 @@ from services.renderer import frames, wire
 from services.renderer.analysis import compile_template
 from services.renderer.compose import SliceRenderer
 from services.renderer.frames import Compile, Content, Frame, Progress
+from services.renderer.pdf_cache import SharedPdfs
 from services.renderer.pinned import TemplateSets
 from services.renderer.settings import RenderSettings
 from services.renderer.shared_cache import LostTemplatesError, SharedCache
@@ -49,7 +50,8 @@ class Worker:
         self._answers = answers
         self._progress = progress
         self._sets = TemplateSets(cache)
-        self._slices = SliceRenderer(self._fetch, progress, settings)
+        pdfs = SharedPdfs(cache.folder / "pdfs", settings.pdf_cache)
+        self._slices = SliceRenderer(self._fetch, progress, pdfs, settings)
 
     def serve(self) -> None:
         """Until the front is gone."""

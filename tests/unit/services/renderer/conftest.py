@@ -14,6 +14,7 @@ from morpheus.renderer.v1 import renderer_pb2
 from services.renderer.analysis import compile_template
 from services.renderer.compose import SliceRenderer
 from services.renderer.frames import Compile, Compiled, Content, Progress
+from services.renderer.pdf_cache import SharedPdfs
 from services.renderer.pinned import TemplateSets
 from services.renderer.settings import RenderSettings
 from services.renderer.shared_cache import OwnedCache
@@ -69,7 +70,8 @@ def render(cache: OwnedCache) -> Callable[..., Sent]:
                 fields["context"] = msgpack.packb(fields["context"])
             request.messages.add(**fields)
         progress = Progress.create(cache.folder / "progress")
-        renderer = SliceRenderer(fetch, progress, settings or RenderSettings())
+        pdfs = SharedPdfs(cache.folder / "pdfs", 1_000_000)
+        renderer = SliceRenderer(fetch, progress, pdfs, settings or RenderSettings())
         strict = request.group.missing_variables != "empty"
         pinned = TemplateSets(cache).get(versions, strict=strict)
         return tuple(renderer_pb2.RenderedMessage.FromString(answer) for answer in renderer.render(request, pinned))
