@@ -15,7 +15,20 @@ from gateway.access import AccessLog
 from gateway.bodies import BodyReader
 from gateway.config import Config
 from gateway.mailbox import Mailbox
-from gateway.routes import docs, exports, groups, health, messages, outbox, posts, providers, repeats, reports, webhooks
+from gateway.routes import (
+    docs,
+    exports,
+    groups,
+    health,
+    messages,
+    outbox,
+    posts,
+    providers,
+    repeats,
+    reports,
+    suppressions,
+    webhooks,
+)
 from gateway.services import Services
 from morpheus_kit.clock import Clock, SystemClock
 from morpheus_kit.keyring import Keyring
@@ -43,7 +56,7 @@ def make_app(config: Config, services: Services, keyring: Keyring, clock: Clock)
     app.state.stopping = asyncio.Event()
     problems.install(app)
     app.add_middleware(AccessLog)
-    for routes in (posts, groups, repeats, exports, messages, reports, webhooks, providers, health, docs):
+    for routes in (posts, groups, repeats, exports, messages, reports, suppressions, webhooks, providers, health, docs):
         app.include_router(routes.router)
     if config.outbox is not None:
         app.state.mailbox = Mailbox(config.outbox)

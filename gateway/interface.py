@@ -302,6 +302,30 @@ class Providers(TypedDict):
     next_page_token: Annotated[str, Meta(description="Always empty: there is one page.")]
 
 
+class NewSuppression(TypedDict):
+    address: Annotated[str, Meta(description="An email address, or a number with its country.")]
+    stream: NotRequired[Annotated[str | None, Meta(description="Only this one; default every stream.")]]
+    reason: NotRequired[
+        Annotated[str | None, Meta(description="`bounce`, `complaint`, `unsubscribe`, or any text; default `manual`.")]
+    ]
+
+
+class Suppression(TypedDict):
+    address: Annotated[str | None, Meta(description="Null once the person was erased.")]
+    stream: Annotated[str | None, Meta(description="Null: every stream.")]
+    reason: str
+    time: Time
+
+
+class Suppressions(TypedDict):
+    items: list[Suppression]
+    next_page_token: Annotated[str, Meta(description="Empty at the end.")]
+
+
+class Removed(TypedDict):
+    removed: Annotated[int, Meta(description="Suppressions that there were.")]
+
+
 class Alive(TypedDict):
     status: str
 
@@ -343,11 +367,14 @@ _ANSWERS: dict[str, type] = {
     "GET /v1/providers": Providers,
     "POST /v1/providers/{name}/pause": Provider,
     "POST /v1/providers/{name}/resume": Provider,
+    "GET /v1/suppressions": Suppressions,
+    "POST /v1/suppressions": Suppression,
+    "DELETE /v1/suppressions": Removed,
     "GET /healthz": Alive,
     "GET /readyz": Ready,
 }
 _PLACE = "#/components/schemas/{name}"
-_DESCRIPTIONS = {"200": "Answered.", "202": "Durably queued."}
+_DESCRIPTIONS = {"200": "Answered.", "201": "Made.", "202": "Durably queued."}
 
 
 def describe(app: FastAPI) -> None:
@@ -364,7 +391,8 @@ def describe(app: FastAPI) -> None:
 
 
 def _completed(document: dict[str, Any]) -> dict[str, Any]:
-    _, schemas = msgspec.json.schema_components([Post, Problem, Retry, *_ANSWERS.values()], ref_template=_PLACE)
+    shapes = [Post, NewSuppression, Problem, Retry, *_ANSWERS.values()]
+    _, schemas = msgspec.json.schema_components(shapes, ref_template=_PLACE)
     for name, schema in schemas.items():
         # In the order of the declarations above, which is that of the documentation.
         properties = schema["properties"]
@@ -379,6 +407,8 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
     retry["requestBody"] = {"content": {"application/json": {"schema": _reference(Retry)}}}
     replayed = {**post["responses"]["202"], "description": "The same bytes were accepted before; nothing was changed."}
     post["responses"] = {"200": replayed, **post["responses"]}
+    suppress = document["paths"]["/v1/suppressions"]["post"]["responses"]
+    suppress["200"] = {**suppress["201"], "description": "It was suppressed before; nothing was changed."}
     return document
 
 

@@ -80,6 +80,16 @@ def message_detail(message: tracker_pb2.Message) -> dict[str, Any]:
     return _message(message, detail=True)
 
 
+def suppression(message: tracker_pb2.Suppression) -> dict[str, Any]:
+    """An address that nothing goes to; null once the person was erased, the stream null where it is every one."""
+    return {
+        "address": message.address or None,
+        "stream": message.stream or None,
+        "reason": message.reason,
+        "time": time_of(message, "time"),
+    }
+
+
 def _message(message: tracker_pb2.Message, *, detail: bool) -> dict[str, Any]:
     body: dict[str, Any] = {
         "id": message.id,

@@ -1,4 +1,4 @@
-"""What a first start makes: the key file, the client's copy of it, and the secret behind page tokens.
+"""What a first start makes: the key file, the client's copy of it, and the secrets of page tokens and address hashes.
 
 An existing key file is never touched.
 """
@@ -73,9 +73,9 @@ company_codes = ["*"]
     )
 
 
-def ensure_token_secret(home: Path) -> str:
-    """The secret that signs page tokens: random, made once, kept."""
-    path = home / "token_secret"
+def ensure_secret(home: Path, name: str) -> str:
+    """A random secret in a file of its own: made once, kept."""
+    path = home / name
     if not path.exists():
         write_private(path, secrets.token_hex(32) + "\n")
     return path.read_text(encoding="utf-8").strip()

@@ -97,8 +97,10 @@ def prepare(home: Path, port: int, given: Mapping[str, str]) -> dict[str, str]:
     for folder in ("redis", "templates", "outbox"):
         (home / folder).mkdir(exist_ok=True)
     env = environment(home, port, given)
-    if not env.keys() & {"MORPHEUS_TOKEN_SECRET", "MORPHEUS_TOKEN_SECRET_FILE"}:
-        env["MORPHEUS_TOKEN_SECRET"] = keys.ensure_token_secret(home)
+    for name in ("token_secret", "address_secret"):
+        setting = f"MORPHEUS_{name.upper()}"
+        if not env.keys() & {setting, f"{setting}_FILE"}:
+            env[setting] = keys.ensure_secret(home, name)
     if "MORPHEUS_KEYS_FILE" in env:
         keys.ensure_keys(home, Path(env["MORPHEUS_KEYS_FILE"]), f"http://127.0.0.1:{port}")
     return env

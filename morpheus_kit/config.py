@@ -10,15 +10,16 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 PREFIX = "MORPHEUS_"
 
 # Every name that some service knows; a test holds it against the union of all `config.py`.
 KNOWN_NAMES: frozenset[str] = frozenset(
     {
+        "ADDRESS_SECRET",
         "BIRD_CONNECTIONS",
         "BIRD_KEY",
         "BIRD_RATE",
@@ -148,6 +149,16 @@ def _values(environ: Mapping[str, str]) -> dict[str, str]:
             msg = f"{full_name}: no service knows this name; see docs/configuration.md"
             raise ConfigError(msg)
     return values
+
+
+def require_long(value: SecretStr) -> SecretStr:
+    """For secrets that sign or hash (a pydantic `AfterValidator`)."""
+    if len(value.get_secret_value()) < 16:
+        raise ValueError("must have 16 characters or more")
+    return value
+
+
+LongSecret = Annotated[SecretStr, AfterValidator(require_long)]
 
 
 def split_list(value: object) -> object:

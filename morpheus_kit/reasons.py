@@ -9,6 +9,10 @@ class ReasonCode(StrEnum):
     """Why a message did not arrive, waits, or a group or provider is paused."""
 
     ADDRESS_INVALID = "address_invalid"
+    SUPPRESSED_BOUNCE = "suppressed_bounce"
+    SUPPRESSED_COMPLAINT = "suppressed_complaint"
+    SUPPRESSED_UNSUBSCRIBE = "suppressed_unsubscribe"
+    SUPPRESSED_MANUAL = "suppressed_manual"
     SENDER_REFUSED = "sender_refused"
     TEMPLATE_MISSING = "template_missing"
     TEMPLATE_INVALID = "template_invalid"
@@ -39,6 +43,10 @@ class ReasonCode(StrEnum):
 
 TEXTS: dict[ReasonCode, str] = {
     ReasonCode.ADDRESS_INVALID: "The address is not a valid one.",
+    ReasonCode.SUPPRESSED_BOUNCE: "The address is suppressed: an earlier message bounced for good.",
+    ReasonCode.SUPPRESSED_COMPLAINT: "The address is suppressed: the recipient marked an earlier message as spam.",
+    ReasonCode.SUPPRESSED_UNSUBSCRIBE: "The address is suppressed: the recipient unsubscribed.",
+    ReasonCode.SUPPRESSED_MANUAL: "The address is suppressed: it was put on the list.",
     ReasonCode.SENDER_REFUSED: "The recipient's country does not take this sender.",
     ReasonCode.TEMPLATE_MISSING: "A template is not in the template store.",
     ReasonCode.TEMPLATE_INVALID: "A template has an error.",

@@ -40,6 +40,7 @@ class CommitPart:
     events: Sequence[bytes] = field(default=())
     group_events: bytes = b""
     """A packed array of `GroupEvent`."""
+    stream: str = "transactional"
 
 
 class CommitResult(NamedTuple):
@@ -96,6 +97,7 @@ class IntakeSteps(Runner):
             c.records,
             array_header(len(c.events)) + b"".join(c.events) if c.events else b"",
             c.group_events,
+            c.stream,
         )
         return CommitResult(cast("CommitKind", kind.decode()), reply, detail.decode())
 

@@ -27,6 +27,7 @@ class Keys:
         self.doubt = self.prefix + "doubt"
         self.outcomes = self.prefix + "outcomes"
         self.dead = self.prefix + "dead"
+        self.suppressed = self.prefix + "suppressed"
 
     def staging(self, part_name: str, request_id: str) -> str:
         """An upload not yet committed."""
@@ -55,6 +56,10 @@ class Keys:
     def messages(self, method: str, priority: str) -> str:
         """What senders of this method hold right now."""
         return f"{self.prefix}messages:{method}:{priority}"
+
+    def suppressed_list(self, name: str) -> str:
+        """Keyed hashes of addresses, each with why; `name` is `<company>/<stream>`, empty for every stream."""
+        return f"{self.prefix}suppressed:{name}"
 
 
 def group_name(company_code: str, group_id: str) -> str:

@@ -40,9 +40,17 @@ RECEIPT_MEMORY: Final = 0.95
 
 # Record what happened already, so they may pass `maxmemory`.
 _ALLOW_OOM: Final = frozenset(
-    ["ack_outcomes", "commit_sends", "control", "dead", "hand_back", "receipt", "recover", "renew", "timer"]
+    ["ack_outcomes", "commit_sends", "control", "dead", "hand_back", "receipt", "recover", "renew", "suppress", "timer"]
 )
-_TOLD_BY_SCRIPTS: Final = (ReasonCode.GROUP_CANCELLED, ReasonCode.EXPIRED, ReasonCode.UNCERTAIN_GIVEN_UP)
+_TOLD_BY_SCRIPTS: Final = (
+    ReasonCode.GROUP_CANCELLED,
+    ReasonCode.EXPIRED,
+    ReasonCode.UNCERTAIN_GIVEN_UP,
+    ReasonCode.SUPPRESSED_BOUNCE,
+    ReasonCode.SUPPRESSED_COMPLAINT,
+    ReasonCode.SUPPRESSED_UNSUBSCRIBE,
+    ReasonCode.SUPPRESSED_MANUAL,
+)
 _RETRY_PAUSES: Final = (0.05, 0.2)
 _WAITAOF_MS: Final = 2000
 _MEMORY_AGE: Final = 1.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, cast
 
+from morpheus_kit.errors import UnavailableError
 from morpheus_kit.queue.elements import Element, unpack_element
 from morpheus_kit.queue.runner import GATE_MEMORY, Arg, Runner, check_count
 
@@ -42,6 +43,8 @@ class GateItem(NamedTuple):
     message_id: str
     attempt: int
     part: str
+    recipient: bytes = b""
+    """The keyed hash of its address."""
 
 
 class CommitItem(NamedTuple):
@@ -108,12 +111,11 @@ class SenderSteps(Runner):
         ]
         return Taken(cast("TakeStatus", status.decode()), items, ended)
 
-    async def gate(
-        self, method: str, priority: str, consumer: str, items: Sequence[GateItem | tuple[str, str, int, str]]
-    ) -> list[GateAnswer]:
+    async def gate(self, method: str, priority: str, consumer: str, items: Sequence[GateItem]) -> list[GateAnswer]:
         """The only way to a provider; durable. Only `go` may be sent; with all others the caller has nothing to do.
 
-        UnavailableError: send nothing; ask again while the entries are held.
+        UnavailableError: send nothing; ask again while the entries are held. That is also the answer while
+        this Redis does not have the lists of suppressed addresses, which the tracker brings.
         """
         check_count(items)
         if not items:
@@ -121,6 +123,8 @@ class SenderSteps(Runner):
         await self.check_memory(GATE_MEMORY)
         args: list[Arg] = [arg for item in items for arg in item]
         answers = await self.run_durably("gate", method, priority, consumer, *args)
+        if not answers:
+            raise UnavailableError("The queue does not have the suppressed addresses yet.", retry_after=1)
         return [cast("GateAnswer", answer.decode()) for answer in answers]
 
     async def commit_sends(

@@ -12,6 +12,7 @@ from morpheus.dispatcher.v1 import dispatcher_pb2_grpc
 from redis.asyncio import Redis
 
 from morpheus_kit import logs
+from morpheus_kit.addresses import AddressHasher
 from morpheus_kit.clock import SystemClock
 from morpheus_kit.config import ConfigError
 from morpheus_kit.errors import UnavailableError
@@ -64,12 +65,13 @@ async def build(config: Config) -> Unit:
     receipts = ReceiptRunner(dict(enumerate(queues)), clock)
     routes = make_routes(config, make_paces(config, redis), receipts, clock)
     policies = Policies(config.uncertain_email, config.uncertain_sms)
+    hasher = AddressHasher(config.address_secret.get_secret_value())
     costing = Costing(read_prices(config.prices_file), downgrade=config.sms_downgrade)
     renderer = Renderer(config.renderer_addr, config.render_timeout)
     groups = Groups()
     holdings = Holdings(config.lease)
     render = RenderStep(renderer)
-    handler = SliceHandler(groups, render, Delivery(clock, policies, costing, due), holdings, clock)
+    handler = SliceHandler(groups, render, Delivery(clock, policies, costing, hasher, due), holdings, clock)
     uncertain = UncertainStep(groups, render, holdings, policies, clock)
     limits = LaneLimits(config.slice, config.lease / 3, config.outcomes_limit)
     lanes: list[Main] = [

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from morpheus_kit.config import Settings, split_list
+from morpheus_kit.config import LongSecret, Settings, split_list
 from services.dispatcher.prices import read_prices
 from services.dispatcher.providers.smtp_url import parse_smtp_url
 
@@ -33,6 +33,10 @@ class Config(Settings):
         0, ge=0, le=10, description="Replicas that must confirm a durable write; 0 for a Redis without replicas."
     )
     partitions: int = Field(1, ge=1, le=999, description="Partitions of the queue; the same number in every service.")
+    address_secret: LongSecret = Field(
+        description="Hashes addresses of suppressions and links; 16 characters or more, the same as the tracker's. "
+        "Keep it secret and never change it: suppressed addresses would be written to again."
+    )
     senders: int = Field(
         4,
         ge=1,

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from morpheus_kit import logs
+from morpheus_kit.addresses import AddressHasher
 from morpheus_kit.clock import Clock
 from morpheus_kit.errors import NotFoundError, UnavailableError
 from morpheus_kit.queue.runner import MAX_ITEMS
@@ -32,11 +33,14 @@ _BOUND_SECONDS = 1.0
 class Delivery:
     """Sends rendered messages and records what became of them."""
 
-    def __init__(self, clock: Clock, policies: Policies, costing: Costing, timer_wake: Wake) -> None:
+    def __init__(
+        self, clock: Clock, policies: Policies, costing: Costing, hasher: AddressHasher, timer_wake: Wake
+    ) -> None:
         """`timer_wake` is set when something was put off for a short while."""
         self._clock = clock
         self._policies = policies
         self._costing = costing
+        self._hasher = hasher
         self._timer_wake = timer_wake
 
     async def deliver(self, ctx: Slice, batch: Sequence[Held], stopping: asyncio.Event) -> None:
@@ -160,7 +164,17 @@ class Delivery:
 
     async def _gate(self, ctx: Slice, starting: Sequence[Held], stopping: asyncio.Event) -> list[GateAnswer] | None:
         """Asks until there is an answer; None when `stopping` came first. Not confirmed as durable = not sent."""
-        items = [GateItem(each.entry_id, each.message.id, each.element.attempt, ctx.part) for each in starting]
+        company = ctx.group.shared.company_code
+        items = [
+            GateItem(
+                each.entry_id,
+                each.message.id,
+                each.element.attempt,
+                ctx.part,
+                self._hasher.hash(company, each.message.address),
+            )
+            for each in starting
+        ]
         while not stopping.is_set():
             try:
                 return await ctx.source.queue.gate(*ctx.source.stream, items)

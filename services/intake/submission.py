@@ -226,6 +226,7 @@ class Submission:
             month=month,
             records=pack_records(messages=records, groups=[group]),
             events=events,
+            stream=shared.stream,
         )
 
 

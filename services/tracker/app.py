@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from morpheus.tracker.v1.tracker_pb2_grpc import add_TrackerServiceServicer_to_server
 
 from morpheus_kit import ids
+from morpheus_kit.addresses import AddressHasher
 from morpheus_kit.clock import SystemClock
 from morpheus_kit.lifecycle import Task, Unit
 from morpheus_kit.queue.opened import Connection, open_queues
@@ -23,6 +24,7 @@ from services.tracker.service import TrackerService
 from services.tracker.store.base import EVERYONE
 from services.tracker.store.elastic import ElasticsearchStore
 from services.tracker.store.opened import make_store
+from services.tracker.suppressions import Suppressions
 from services.tracker.webhooks.configured import configured_webhooks
 from services.tracker.webhooks.ingest import Webhooks
 
@@ -33,7 +35,9 @@ async def build(config: Config) -> Unit:
     clock = SystemClock()
     store = make_store(config, clock)
     name = ids.consumer_name()
-    consumers = [Consumer(queue, store, clock, name) for queue in queues]
+    hasher = AddressHasher(config.address_secret.get_secret_value())
+    suppressions = Suppressions(store, queues, hasher, clock)
+    consumers = [Consumer(queue, store, suppressions, clock, name) for queue in queues]
 
     def recorded_ms(company: str) -> int:
         if company == EVERYONE:
@@ -43,9 +47,10 @@ async def build(config: Config) -> Unit:
     tokens = PageTokens(config.token_secret.get_secret_value())
     queries = Queries(store, Ledgers(redis, config.partitions), tokens, clock, recorded_ms)
     webhooks = Webhooks(configured_webhooks(config), queues)
-    service = TrackerService(queries, Reporting(store, clock), Inputs(queries, store), webhooks)
+    service = TrackerService(queries, Reporting(store, clock), Inputs(queries, store), webhooks, suppressions, tokens)
     server = RpcServer(config.tracker_addr, lambda each: add_TrackerServiceServicer_to_server(service, each))
     tasks = [Task(f"outcomes-{number}", consumer.main) for number, consumer in enumerate(consumers)]
+    tasks.append(Task("suppressions", suppressions.main))
     chores: dict[str, Callable[[], Awaitable[None]]] = {}
     if isinstance(store, ElasticsearchStore):
         chores = {"months": store.make_months, "aliases": store.update_aliases}

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 
-from morpheus_kit.config import Settings, split_list
+from morpheus_kit.config import LongSecret, Settings, split_list
 
 
 class Config(Settings):
@@ -38,7 +38,11 @@ class Config(Settings):
     records_replicas: int = Field(
         1, ge=0, le=5, description="Copies of each shard on other nodes; 0 only where records may be lost with a node."
     )
-    token_secret: SecretStr = Field(
+    address_secret: LongSecret = Field(
+        description="Hashes addresses of suppressions and links; 16 characters or more, the same as the dispatcher's. "
+        "Keep it secret and never change it: suppressed addresses would be written to again."
+    )
+    token_secret: LongSecret = Field(
         description="Signs page tokens; 16 characters or more, the same in every process, kept secret."
     )
     public_url: str = Field(
@@ -64,13 +68,6 @@ class Config(Settings):
             records_path(value)
         elif not parts.hostname or parts.path.strip("/") or parts.query or parts.fragment:
             raise ValueError("must be https://<user>:<password>@<host>:<port>")
-        return value
-
-    @field_validator("token_secret")
-    @classmethod
-    def _token_secret_is_long(cls, value: SecretStr) -> SecretStr:
-        if len(value.get_secret_value()) < 16:
-            raise ValueError("must have 16 characters or more")
         return value
 
 

@@ -21,6 +21,7 @@ from morpheus_kit.queue.outcomes import Outcome, unpack_outcome
 from morpheus_kit.queue.schema import NewerVersionError, pack
 from morpheus_kit.queue.scripts import Queue
 from services.tracker.store.base import RecordStore, StoreDownError
+from services.tracker.suppressions import Suppressions
 
 log = logs.get_logger(__name__)
 
@@ -50,12 +51,13 @@ class Decoded(NamedTuple):
 class Consumer:
     """The reader of one partition; `main` is its life."""
 
-    def __init__(self, queue: Queue, store: RecordStore, clock: Clock, name: str) -> None:
+    def __init__(self, queue: Queue, store: RecordStore, suppressions: Suppressions, clock: Clock, name: str) -> None:
         """`queue` is the partition; `name` tells this consumer from those of other processes."""
         self._queue = queue
         self._redis = queue.redis
         self._keys = queue.keys
         self._store = store
+        self._suppressions = suppressions
         self._clock = clock
         self._name = name
         self._claim_at = 0.0
@@ -122,8 +124,9 @@ class Consumer:
                 await self._write(good)
 
     async def _write(self, items: Sequence[Decoded]) -> None:
+        outcome = _merge(items)
         try:
-            refused = await self._store.write(_merge(items))
+            refused = await self._store.write(outcome)
         except StoreDownError:
             raise
         except Exception as exc:  # noqa: BLE001  one entry that the store can never take must not stop the others
@@ -134,6 +137,7 @@ class Consumer:
                 await self._write([item])
             return
         self._refused = 0
+        await self._suppressions.follow(outcome)
         for record, reason in refused:
             await self._bury(b"record", reason, {b"record": pack(record)})
         await self._queue.ack_outcomes([item.entry_id for item in items])

@@ -28,6 +28,13 @@ def company_of(code: str) -> str:
     return code
 
 
+def stream_of(stream: str) -> str:
+    """A stream's name, or nothing. InvalidInputError."""
+    if stream and not _STREAM.fullmatch(stream):
+        raise InvalidInputError.of("stream", "must be 1–32 of a-z0-9-")
+    return stream
+
+
 def page_size(size: int) -> int:
     """How many items; 0 means the default."""
     if not 0 <= size <= _LARGEST_PAGE:
@@ -51,8 +58,7 @@ def message_filter(request: pb.ListMessagesRequest) -> MessageFilter:
     _known("state", request.state, STATES)
     _known("reason", request.reason, [code.value for code in ReasonCode])
     _known("method", request.method, METHODS)
-    if request.stream and not _STREAM.fullmatch(request.stream):
-        raise InvalidInputError.of("stream", "must be 1–32 of a-z0-9-")
+    stream_of(request.stream)
     return MessageFilter(
         words,
         request.group_id,

@@ -6,27 +6,39 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from morpheus.tracker.v1 import tracker_pb2 as pb
-from morpheus.tracker.v1 import tracker_pb2_grpc as rpc
 
 from morpheus_kit.errors import InvalidInputError
 from services.tracker.answers import group_of, message_of
 from services.tracker.filters import company_of, group_filter, message_filter, page_size
 from services.tracker.inputs import Inputs
+from services.tracker.paging import PageTokens
+from services.tracker.privacy_service import PrivacyService
 from services.tracker.queries import Queries
 from services.tracker.reporting import Reporting
+from services.tracker.suppressions import Suppressions
 from services.tracker.webhooks.base import Inbound
 from services.tracker.webhooks.ingest import Webhooks
 
 
-class TrackerService(rpc.TrackerServiceServicer):
+class TrackerService(PrivacyService):
     """Serves `morpheus.tracker.v1.TrackerService`."""
 
-    def __init__(self, queries: Queries, reporting: Reporting, inputs: Inputs, webhooks: Webhooks) -> None:
-        """These answer."""
+    def __init__(
+        self,
+        queries: Queries,
+        reporting: Reporting,
+        inputs: Inputs,
+        webhooks: Webhooks,
+        suppressions: Suppressions,
+        tokens: PageTokens,
+    ) -> None:
+        """These answer; `tokens` are those of their pages."""
         self._queries = queries
         self._inputs = inputs
         self._reporting = reporting
         self._webhooks = webhooks
+        self._suppressions = suppressions
+        self._tokens = tokens
 
     async def GetGroup(self, request: pb.GetGroupRequest, context: Any) -> pb.GetGroupResponse:
         view = await self._queries.group(company_of(request.company_code), request.group_id)

@@ -45,11 +45,3 @@ LONGEST_WORD = 255
 def split_words(query: str) -> list[str]:
     """The folded words of a query, in order; empty when it has no letter or digit."""
     return _WORD.findall(fold_text(query).lower())
-
-
-def normalise_address(address: str) -> str:
-    """The form in which addresses are compared: mail without case, numbers in any notation."""
-    if "@" in address:
-        return unicodedata.normalize("NFC", address.strip()).casefold()
-    digits = "".join(char for char in address if char.isdigit())
-    return digits.removeprefix("00") or address.strip().casefold()

@@ -25,6 +25,7 @@ class FakeTracker(tracker_pb2_grpc.TrackerServiceServicer):
         """How often an export gives all messages."""
         self.break_off: MorpheusError | None = None
         """Raised at the end of an export."""
+        self.suppressions: dict[tuple[str, str, str], tracker_pb2.Suppression] = {}
         self.asked: list[Any] = []
         self.failure: MorpheusError | None = None
 
@@ -101,6 +102,29 @@ class FakeTracker(tracker_pb2_grpc.TrackerServiceServicer):
     async def IngestWebhook(self, request: Any, context: Any) -> tracker_pb2.IngestWebhookResponse:
         self._record(request)
         return tracker_pb2.IngestWebhookResponse(written=1)
+
+    async def AddSuppression(
+        self, request: tracker_pb2.AddSuppressionRequest, context: Any
+    ) -> tracker_pb2.AddSuppressionResponse:
+        self._record(request)
+        key = (request.company_code, request.address, request.stream)
+        created = key not in self.suppressions
+        new = tracker_pb2.Suppression(address=request.address, stream=request.stream, reason=request.reason)
+        new.time.FromSeconds(1_780_000_000)
+        return tracker_pb2.AddSuppressionResponse(suppression=self.suppressions.setdefault(key, new), created=created)
+
+    async def RemoveSuppression(
+        self, request: tracker_pb2.RemoveSuppressionRequest, context: Any
+    ) -> tracker_pb2.RemoveSuppressionResponse:
+        self._record(request)
+        found = self.suppressions.pop((request.company_code, request.address, request.stream), None)
+        return tracker_pb2.RemoveSuppressionResponse(removed=int(found is not None))
+
+    async def ListSuppressions(
+        self, request: tracker_pb2.ListSuppressionsRequest, context: Any
+    ) -> tracker_pb2.ListSuppressionsResponse:
+        self._record(request)
+        return tracker_pb2.ListSuppressionsResponse(suppressions=self.suppressions.values())
 
 
 class FakeDispatcher(dispatcher_pb2_grpc.DispatcherServiceServicer):

@@ -68,6 +68,7 @@ async def test_openapi_names_every_path(stack: Stack) -> None:
         "/v1/providers",
         "/v1/providers/{name}/pause",
         "/v1/providers/{name}/resume",
+        "/v1/suppressions",
         "/healthz",
         "/readyz",
     } == set(paths)

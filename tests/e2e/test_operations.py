@@ -141,6 +141,20 @@ def test_a_group_that_nobody_knows_is_not_found(stack: Stack) -> None:
         assert (status, reply["code"]) == (404, "not_found")
 
 
+def test_a_suppressed_address_is_rejected_and_no_provider_is_called(stack: Stack) -> None:
+    address = "nobody@example.org"  # of no other group of this stack
+    recipients = [{**sample.recipient(index), **({"address": address} if index == 1 else {})} for index in range(3)]
+    assert [stack.suppress(address.upper())[0] for _ in range(2)] == [201, 200]
+    status, _, _ = stack.post(msgpack.packb({**sample.group("suppressed", 0), "recipients": recipients}))
+    assert status == 202
+    group = stack.wait_finished("suppressed", 60)
+    assert (group["counts"]["rejected"], group["counts"]["sent"] + group["counts"]["delivered"]) == (1, 2)
+    (item,) = _items(stack, "suppressed", state="rejected")
+    assert (item["address"], item["reason"]["code"]) == (address, "suppressed_manual")
+    assert len(_calls(stack, "suppressed", 3)) == 2
+    assert len(_mails(stack, "suppressed", 3)) == 2
+
+
 def _send(stack: Stack, group_id: str, recipients: int, **shared: Any) -> None:
     status, reply, _ = stack.post(msgpack.packb({**sample.group(group_id, recipients), **shared}))
     assert (status, reply["accepted"]) == (202, recipients)

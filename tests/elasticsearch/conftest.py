@@ -38,6 +38,7 @@ async def options(node_url: str, client: AsyncElasticsearch) -> AsyncIterator[Cl
     prefix = f"t{uuid4().hex[:10]}"
     yield ClusterOptions(node_url, replicas=0, prefix=prefix)
     await client.indices.delete(index=f"{prefix}-2026-06", ignore_unavailable=True)
+    await client.indices.delete(index=f"{prefix}-suppressions", ignore_unavailable=True)
     await client.options(ignore_status=404).indices.delete_index_template(name=prefix)
 
 

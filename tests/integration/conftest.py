@@ -75,7 +75,8 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 async def queue(redis: Redis) -> Queue:
-    """Partition 0, with its consumer groups."""
+    """Partition 0, with its consumer groups, and nobody suppressed."""
     queue = Queue(redis, 0, replicas=0, aof_always=True)
     await queue.prepare()
+    await queue.suppressions_known()
     return queue

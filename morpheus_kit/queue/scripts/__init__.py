@@ -20,6 +20,7 @@ from morpheus_kit.queue.sender_steps import (
     TakenItem,
     TakeStatus,
 )
+from morpheus_kit.queue.suppression_steps import Kind, SuppressionSteps, SuppressItem
 
 __all__ = [
     "Claimed",
@@ -35,10 +36,12 @@ __all__ = [
     "HandBackItem",
     "InDoubt",
     "Job",
+    "Kind",
     "Queue",
     "Receipt",
     "RecoverItem",
     "SendResult",
+    "SuppressItem",
     "TakeStatus",
     "Taken",
     "TakenItem",
@@ -46,5 +49,5 @@ __all__ = [
 ]
 
 
-class Queue(IntakeSteps, SenderSteps, ControlSteps):
+class Queue(IntakeSteps, SenderSteps, ControlSteps, SuppressionSteps):
     """All steps of one partition."""

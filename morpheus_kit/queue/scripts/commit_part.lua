@@ -2,6 +2,7 @@
 local names = {
   'part', 'request', 'count', 'body_digest', 'digest', 'shared', 'method', 'priority', 'send_ms', 'expires_ms',
   'parts', 'total', 'rejected', 'reply', 'ttl', 'ref', 'month', 'records', 'events', 'group_events',
+  'stream',
 }
 local new = rows(1, names)[1]
 local part = part_of(new.part)
@@ -29,7 +30,7 @@ if call('LLEN', staging) ~= count then return {'aborted', '', 'count'} end
 if not digest then
   call('HSET', group.key, 'shared', new.shared, 'digest', new.digest, 'control', 'running', 'ref', new.ref,
     'month', new.month, 'method', new.method, 'priority', new.priority, 'send_ms', new.send_ms,
-    'expires_ms', new.expires_ms, 'parts', new.parts, 'accepted_ms', NOW,
+    'expires_ms', new.expires_ms, 'parts', new.parts, 'accepted_ms', NOW, 'stream', new.stream,
     'total', 0, 'waiting', 0, 'sending', 0, 'uncertain', 0, 'ended', 0, 'parts_in', 0)
 end
 local state = 'out'

@@ -6,6 +6,8 @@ local PREFIX = string.sub(OUTCOMES, 1, -#'outcomes' - 1)
 local GROUPS, DUE, DEAD = PREFIX .. 'groups', PREFIX .. 'due', PREFIX .. 'dead'
 local LATER, BLOBS = PREFIX .. 'later', PREFIX .. 'later:blobs'
 local INFLIGHT, DOUBT = PREFIX .. 'inflight', PREFIX .. 'doubt'
+-- The set of names of the lists of suppressed addresses, and '' once all of them are in this Redis.
+local SUPPRESSED = PREFIX .. 'suppressed'
 local SENDERS = 'senders'
 local SWEEPS = PREFIX .. 'sweeps' -- groups whose retries are to be brought forward: `<group> <cursor>`
 local WEEK, MONTH = 7 * 86400, 31 * 86400
@@ -120,8 +122,9 @@ local function group_of(name)
   local group = groups[name]
   if group then return group end
   local key = PREFIX .. 'group:' .. name
-  local read = call('HMGET', key, 'control', 'ref', 'expires_ms', 'method', 'priority')
+  local read = call('HMGET', key, 'control', 'ref', 'expires_ms', 'method', 'priority', 'stream')
   group = {key = key, control = read[1], ref = read[2] or '', method = read[4], priority = read[5], moves = {}}
+  group.stream = read[6] or 'transactional'
   group.company, group.id = string.match(name, '^([^/]*)/(.*)$')
   local expires = tonumber(read[3] or 0)
   if expires > 0 then group.expires, group.expired = expires, expires <= NOW end

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from morpheus_kit.addresses import SIMULATOR_DOMAIN
 from services.dispatcher.verdicts import Answer, Verdict
 
-DOMAIN = "simulator.example.com"
 THROTTLE_SECONDS = 30.0
 # Until the receipt of a message whose answer was lost: before it counts as given up.
 LOST_ANSWER_SECONDS = 60.0
@@ -75,7 +75,7 @@ NAMES = frozenset(_PLAYS)
 def play(address: str, attempt: int) -> Play:
     """What this address does at this attempt; every other one is sent, then delivered."""
     local, _, domain = address.rpartition("@")
-    if domain.lower() != DOMAIN:
+    if domain.lower() != SIMULATOR_DOMAIN:
         return DELIVERED
     name = local.partition("+")[0].lower()
     if attempt == 1 and name in _FIRST_CALL:

@@ -9,6 +9,7 @@ from morpheus_kit import ids
 from morpheus_kit.queue.outcomes import Outcome
 from morpheus_kit.queue.schema import MessageRecord, SharedInfo
 from services.tracker.documents import Document
+from services.tracker.store.privacy import PrivacyStore
 from services.tracker.store.reports import Reports
 
 EVERYONE = "*"
@@ -99,7 +100,7 @@ class Position(NamedTuple):
     place: str
 
 
-class RecordStore(Reports, Protocol):
+class RecordStore(Reports, PrivacyStore, Protocol):
     """Keeps documents. `company` in every question is who asks; `*` sees all."""
 
     exclusive: bool

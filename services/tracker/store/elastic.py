@@ -11,6 +11,7 @@ from services.tracker.store.base import GroupFilter, GroupRow, MessageFilter, Po
 from services.tracker.store.elastic_aliases import update_aliases
 from services.tracker.store.elastic_client import Cluster, ClusterOptions
 from services.tracker.store.elastic_groups import Groups
+from services.tracker.store.elastic_privacy import ElasticPrivacy
 from services.tracker.store.elastic_reports import ElasticReports
 from services.tracker.store.elastic_writer import ElasticWriter
 from services.tracker.store.months import month_of
@@ -22,7 +23,7 @@ _LAG_MS = 1_250
 """The refresh interval of the indices, and a little for the refresh itself."""
 
 
-class ElasticsearchStore(ElasticReports):
+class ElasticsearchStore(ElasticReports, ElasticPrivacy):
     """A record store in a cluster. What it has acknowledged is on the disks of the primary and of its replicas."""
 
     exclusive = False

@@ -42,6 +42,7 @@ class Cluster:
         """Nothing is sent yet."""
         self.prefix = options.prefix
         self.pattern = pattern(options.prefix)
+        self.replicas = options.replicas
         self._options = options
         self._ready = False
         self._indices: set[str] = set()

@@ -10,13 +10,14 @@ import msgspec
 import zstandard
 
 from morpheus_kit import ids
+from morpheus_kit.addresses import normalise_address
 from morpheus_kit.queue.schema import MessageRecord, SharedInfo, pack, unpack_shared
 from services.tracker.documents import Body, Head, place_of, searchable
 from services.tracker.states import Folded
 from services.tracker.store.base import Operation
 from services.tracker.store.changes import Applied
 from services.tracker.store.elastic_mappings import MILESTONES
-from services.tracker.words import LONGEST_WORD, normalise_address, split_words
+from services.tracker.words import LONGEST_WORD, split_words
 
 Source = Mapping[str, Any]
 Fields = dict[str, Any]
@@ -111,7 +112,7 @@ def words_of(text: str) -> str:
 
 def head_for_write(source: Source) -> Head:
     """As much of the head as folding needs."""
-    return Head(record=_rank(source), tags=source.get("recipient_tags") or [], folded=_folded_of(source))
+    return Head(record=_rank(source), tags=source.get("recipient_tags") or [], folded=folded_of(source))
 
 
 def head_of_source(source: Source) -> Head:
@@ -128,7 +129,7 @@ def head_of_source(source: Source) -> Head:
         part=source.get("part") or 0,
         index=source.get("index") or 0,
         error=source.get("record_error") or "",
-        folded=_folded_of(source),
+        folded=folded_of(source),
     )
 
 
@@ -178,5 +179,5 @@ def _rank(source: Source) -> tuple[int, int]:
     return rank, digest
 
 
-def _folded_of(source: Source) -> Folded:
+def folded_of(source: Source) -> Folded:
     return _folded.decode(b64decode(source["fold"])) if source.get("fold") else Folded()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from morpheus_kit.addresses import normalise_address
 from morpheus_kit.errors import DeadlineError
 from services.tracker.documents import Document
 from services.tracker.store.base import EVERYONE, GroupFilter, GroupRow, MessageFilter, Position
@@ -18,7 +19,7 @@ from services.tracker.store.elastic_documents import (
     head_of_source,
 )
 from services.tracker.store.elastic_groups import Groups
-from services.tracker.words import LONGEST_WORD, normalise_address
+from services.tracker.words import LONGEST_WORD
 
 _LATELY_SECONDS: Final = 60
 _SEARCH_SECONDS: Final = "10s"

@@ -92,6 +92,7 @@ CREATE VIRTUAL TABLE words USING fts5(text, content='', columnsize=0, detail=non
 
 # What came with version 2. A row of `rollups` counts messages that share all of its key; `reached` has one bit a
 # milestone. A row of `feed` is a block of changes whose last one has this number; numbers are never given again.
+# Of a suppressed address the hash is kept for ever, the address until the person is erased.
 ADDED_2 = """
 CREATE TABLE rollups (
     company TEXT NOT NULL,
@@ -116,6 +117,16 @@ CREATE INDEX messages_listed ON messages (company, accepted_ms, place, group_n) 
 CREATE INDEX messages_of_group ON messages (group_n, accepted_ms, place) WHERE group_n IS NOT NULL;
 CREATE INDEX messages_notable ON messages (notable, company, accepted_ms, place) WHERE notable IS NOT NULL;
 CREATE INDEX messages_reason ON messages (reason, company, accepted_ms, place) WHERE reason IS NOT NULL;
+CREATE TABLE suppressions (
+    company TEXT NOT NULL,
+    stream TEXT NOT NULL,
+    recipient BLOB NOT NULL,
+    reason TEXT NOT NULL,
+    time_ms INTEGER NOT NULL,
+    address TEXT,
+    PRIMARY KEY (company, stream, recipient)
+) WITHOUT ROWID;
+CREATE INDEX suppressions_listed ON suppressions (company, time_ms, stream, recipient);
 """
 
 # What a file of version 1 lacks: the order that all stores share, and the versions of templates.

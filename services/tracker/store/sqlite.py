@@ -18,9 +18,11 @@ from morpheus_kit.config import ConfigError
 from morpheus_kit.errors import DeadlineError
 from morpheus_kit.queue.outcomes import Outcome
 from services.tracker.documents import Document
+from services.tracker.store import sqlite_privacy as privacy
 from services.tracker.store import sqlite_queries as queries
 from services.tracker.store import sqlite_reports as reports
 from services.tracker.store.base import GroupFilter, GroupRow, MessageFilter, Position, Refusal, StoreDownError
+from services.tracker.store.privacy import Suppression, SuppressionKey, SuppressionPlace, Unwanted
 from services.tracker.store.reports import CostItem, CostQuery, FeedItem, StatisticsItem, StatisticsQuery
 from services.tracker.store.schema import connect_reader, connect_writer, migrate
 from services.tracker.store.sqlite_feed import read_changes
@@ -61,6 +63,32 @@ class SqliteStore:
     async def write(self, outcome: Outcome) -> list[Refusal]:
         """One transaction. StoreDownError when the file cannot be written now."""
         return await asyncio.get_running_loop().run_in_executor(self._writing, self._write, outcome)
+
+    async def unwanted(self, references: Sequence[str]) -> list[Unwanted]:
+        """Messages after which their recipients must not be written to again."""
+        return await self._read(lambda db: privacy.read_unwanted(db, references))
+
+    async def add_suppressions(self, rows: Sequence[Suppression]) -> list[bool]:
+        """Which are new."""
+        return await self._change(lambda db: privacy.add_suppressions(db, rows))
+
+    async def remove_suppressions(self, company: str, recipient: bytes, stream: str) -> list[str]:
+        """The streams from whose lists it was taken."""
+        return await self._change(lambda db: privacy.remove_suppressions(db, company, recipient, stream))
+
+    async def suppressions(
+        self, company: str, recipient: bytes | None, after: SuppressionPlace | None, limit: int
+    ) -> list[Suppression]:
+        """One page of suppressions."""
+        return await self._read(lambda db: privacy.read_suppressions(db, company, recipient, after, limit))
+
+    async def all_suppressions(self, after: SuppressionKey | None, limit: int) -> list[Suppression]:
+        """Some of everybody's suppressions."""
+        return await self._read(lambda db: privacy.read_all_suppressions(db, after, limit))
+
+    async def known_suppressions(self, company: str, stream: str, recipients: Sequence[bytes]) -> set[bytes]:
+        """Those that are on the list."""
+        return await self._read(lambda db: privacy.known_suppressions(db, company, stream, recipients))
 
     async def group(self, company: str, group_id: str) -> GroupRow | None:
         """One group."""
@@ -124,6 +152,27 @@ class SqliteStore:
             raise  # it is what was to be written that is wrong
         except sqlite3.Error as exc:
             raise StoreDownError(str(exc)) from exc
+
+    async def _change(self, change: Callable[[sqlite3.Connection], T]) -> T:
+        """One transaction on the writer's thread, all or nothing."""
+        return await asyncio.get_running_loop().run_in_executor(self._writing, self._transact, change)
+
+    def _transact(self, change: Callable[[sqlite3.Connection], T]) -> T:
+        if self._writer is None:
+            raise StoreDownError("The record store is not open.")
+        db = self._opened[0]
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                result = change(db)
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as exc:
+            raise StoreDownError(str(exc)) from exc
+        return result
 
     async def _read(self, question: Callable[[sqlite3.Connection], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._reading, self._ask, question)

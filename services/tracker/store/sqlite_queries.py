@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from morpheus_kit.addresses import normalise_address
 from morpheus_kit.queue.schema import unpack_shared
 from services.tracker.documents import Document
 from services.tracker.store.base import EVERYONE, GroupFilter, GroupRow, MessageFilter, Operation, Position
@@ -16,7 +17,7 @@ from services.tracker.store.bodies import unpack_body
 from services.tracker.store.schema import COMMON_STATES
 from services.tracker.store.sqlite_conditions import Conditions
 from services.tracker.store.sqlite_writer import head_decoder
-from services.tracker.words import LONGEST_WORD, normalise_address
+from services.tracker.words import LONGEST_WORD
 
 _LATELY_SECONDS = 60
 _MANY = 10_000

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from morpheus_kit import ids
+from morpheus_kit.addresses import normalise_address
 from morpheus_kit.clock import Clock
 from morpheus_kit.queue.outcomes import Outcome
 from morpheus_kit.queue.schema import GroupEvent, GroupRecord, pack
@@ -23,7 +24,7 @@ from services.tracker.store.changes import Change, apply, collect
 from services.tracker.store.schema import COMMON_STATES
 from services.tracker.store.sqlite_feed import FeedWriter
 from services.tracker.store.sqlite_rollups import Rollups, counted
-from services.tracker.words import fold_text, normalise_address
+from services.tracker.words import fold_text
 
 _PACE_SECONDS = 120
 _LOOKUP = 30_000

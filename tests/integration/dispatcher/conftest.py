@@ -24,6 +24,7 @@ async def rig(queue: Queue, redis_url: str, tmp_path: Path) -> AsyncIterator[Rig
             "renderer_addr": f"127.0.0.1:{port}",
             "redis_url": redis_url,
             "outbox": str(tmp_path / "outbox"),
+            "address_secret": "a secret of sixteen",
             "lease": "1",
             "grace": "5",
         }

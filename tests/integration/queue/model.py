@@ -70,6 +70,11 @@ class Group:
         """What its names begin with."""
         return self.name.split("/")[0]
 
+    @property
+    def stream(self) -> str:
+        """One group is a newsletter."""
+        return "newsletter" if self.name == "acme/two" else "transactional"
+
     def ledger(self) -> tuple[int, ...]:
         """Waiting, sending, uncertain, ended."""
         columns = [m.column for m in self.messages]
@@ -87,6 +92,8 @@ class Model:
         self.rings: dict[str, list[str]] = {"high": [], "normal": []}
         self.company_rings: dict[tuple[str, str], list[Part]] = {}
         self.memos: dict[str, tuple[str, list[Message]]] = {}
+        self.suppressed: set[tuple[str, str, str]] = set()
+        """Company, stream (empty: every one) and message id, whose address is its own here."""
 
     # Groups -------------------------------------------------------------------------------
 
@@ -213,6 +220,10 @@ class Model:
             message.place = "pending"
             backs.append(message)
             return "back"
+        company = message.part.group.company
+        if {(company, stream, name) for stream in ("", message.part.group.stream)} & self.suppressed:
+            message.finish("rejected")
+            return "done"
         message.mark = (consumer, attempt)
         return "go"
 

@@ -100,7 +100,10 @@ class Rig:
             METHOD,
             PRIORITY,
             self.me,
-            [GateItem(i.entry_id, i.element.message_id, i.element.attempt, i.part) for i in items],
+            [
+                GateItem(i.entry_id, i.element.message_id, i.element.attempt, i.part, i.element.message_id.encode())
+                for i in items
+            ],
         )
 
     def outcome(self, item: TakenItem, result: SendResult, *, due_ms: int = 0, policy: str = "resend") -> CommitItem:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 from morpheus_kit.errors import ConflictError
 from morpheus_kit.queue.elements import Element, pack_element
-from morpheus_kit.queue.scripts import CommitItem, GateItem, HandBackItem, RecoverItem, SendResult
+from morpheus_kit.queue.scripts import CommitItem, GateItem, HandBackItem, Kind, RecoverItem, SendResult, SuppressItem
 from tests.integration.queue.model import Model
 from tests.integration.queue.rig import METHOD, Rig, packed_event
 from tests.integration.queue.test_control_steps import receipt
@@ -71,6 +71,7 @@ class Simulator:
             (8, self.timer),
             (6, self.receipt),
             (4, self.control),
+            (3, self.suppress),
             (1, self.expire),
             (2, self.kill),
             (3, self.freeze),
@@ -126,7 +127,8 @@ class Simulator:
         count, due = self.random.choice([1, 5, 60]), self.random.random() < 0.3
         priority = "high" if name == "beta/two" else "normal"
         ids = [f"{name}-{number}-{i}".replace("/", ".") for i in range(count)]
-        result = await self.rig.post(name, number, count, priority=priority, send_ms=2**42 if due else 0)
+        stream = "newsletter" if name == "acme/two" else "transactional"
+        result = await self.rig.post(name, number, count, priority=priority, send_ms=2**42 if due else 0, stream=stream)
         assert result.kind == "committed"
         assert (await self.rig.post(name, number, count, priority=priority)).kind == "replayed"
         self.model.commit_part(name, number, ids, priority, due=due)
@@ -167,6 +169,19 @@ class Simulator:
         assert (await steps[word](name, "key")).stopped == 0
         await self.check_ledgers()
 
+    async def suppress(self) -> None:
+        """The address of some message goes on a list of its company, or off it."""
+        if not self.model.messages:
+            return
+        name = self.random.choice(list(self.model.messages))
+        company = self.model.messages[name].part.group.company
+        stream = self.random.choice(["", "newsletter", "transactional"])
+        kind: Kind | Literal[""] = self.random.choice(["bounce", "manual", ""])
+        for _ in range(2):
+            await self.queue.suppress(company, [SuppressItem(stream, name.encode(), kind)])
+        entry = (company, stream, name)
+        self.model.suppressed = self.model.suppressed - {entry} if kind == "" else self.model.suppressed | {entry}
+
     async def expire(self) -> None:
         """The time of a group is over; here by hand, its clock cannot be moved."""
         if self.model.groups and self.random.random() < 0.2:
@@ -200,7 +215,10 @@ class Simulator:
             items = self._some(worker.taken, priority)
             if not items:
                 continue
-            gated = [GateItem(h.entry, h.element.message_id, h.element.attempt, h.part) for h in items]
+            gated = [
+                GateItem(h.entry, h.element.message_id, h.element.attempt, h.part, h.element.message_id.encode())
+                for h in items
+            ]
             answers = await self.queue.gate(METHOD, priority, worker.name, gated)
             assert answers == self.model.gate(worker.name, [item[:3] for item in gated])
             again = await self.queue.gate(METHOD, priority, worker.name, gated)

@@ -32,6 +32,7 @@ async def test_a_durable_step_is_loaded_again_too(rig: Rig, redis: Redis) -> Non
 async def test_durable_steps_wait_for_the_disk(redis: Redis) -> None:
     rig = Rig(Queue(redis, 0, replicas=0, aof_always=False), redis)
     await rig.queue.prepare()
+    await rig.queue.suppressions_known()
     await rig.post_and_start()
     assert await rig.gate((await rig.take()).items) == ["go"] * 3
 

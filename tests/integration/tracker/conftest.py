@@ -36,6 +36,7 @@ async def tracker(redis_url: str, queue: Queue, tmp_path: Path) -> AsyncIterator
                 redis_url=redis_url,
                 records_url=f"sqlite:///{tmp_path / 'records.db'}",
                 token_secret=SECRET,
+                address_secret=SECRET,
             )
         )
         stopping = asyncio.Event()

@@ -146,6 +146,7 @@ async def test_second_process_is_refused(tracker: Any, redis_url: str, tmp_path:
             redis_url=redis_url,
             records_url=f"sqlite:///{tmp_path / 'records.db'}",
             token_secret=SECRET,
+            address_secret=SECRET,
         )
     )
     with pytest.raises(ConfigError, match="another process"):

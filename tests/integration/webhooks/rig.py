@@ -171,6 +171,7 @@ async def running(redis_url: str, folder: Path, **settings: Any) -> AsyncIterato
             redis_url=redis_url,
             records_url=f"sqlite:///{folder / 'records.db'}",
             token_secret=TOKEN_SECRET,
+            address_secret=TOKEN_SECRET,
             public_url=url,
             **settings,
         )

@@ -25,7 +25,7 @@ def test_first_start_makes_one_key_that_may_do_everything(tmp_path: Path) -> Non
 
 def test_files_with_secrets_are_for_their_owner_only(tmp_path: Path) -> None:
     keys.ensure_keys(tmp_path, tmp_path / "keys.toml", URL)
-    keys.ensure_token_secret(tmp_path)
+    keys.ensure_secret(tmp_path, "token_secret")
     for name in ("keys.toml", "client.toml", "token_secret"):
         assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
 
@@ -52,7 +52,7 @@ def test_client_file_of_another_shape_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "client.toml").read_text() == 'url = "https://mail.example.com"\n'
 
 
-def test_token_secret_is_made_once(tmp_path: Path) -> None:
-    first = keys.ensure_token_secret(tmp_path)
+def test_a_secret_is_made_once(tmp_path: Path) -> None:
+    first = keys.ensure_secret(tmp_path, "token_secret")
     assert len(first) == 64
-    assert keys.ensure_token_secret(tmp_path) == first
+    assert keys.ensure_secret(tmp_path, "token_secret") == first

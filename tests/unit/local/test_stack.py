@@ -80,9 +80,9 @@ def test_redis_of_the_caller_replaces_the_embedded_one() -> None:
 def test_prepare_makes_the_home_for_its_owner_only(tmp_path: Path) -> None:
     env = stack.prepare(tmp_path / "home", 8010, {})
     assert (tmp_path / "home").stat().st_mode & 0o777 == 0o700
-    assert len(env["MORPHEUS_TOKEN_SECRET"]) == 64
+    assert len(env["MORPHEUS_TOKEN_SECRET"]) == len(env["MORPHEUS_ADDRESS_SECRET"]) == 64
     assert {entry.name for entry in (tmp_path / "home").iterdir()} == {
-        *("redis", "templates", "outbox", "keys.toml", "client.toml", "token_secret"),
+        *("redis", "templates", "outbox", "keys.toml", "client.toml", "token_secret", "address_secret"),
     }
 
 

@@ -91,6 +91,21 @@ class TrackerServiceStub:
                 request_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.ReadInputsRequest.SerializeToString,
                 response_deserializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.ReadInputsResponse.FromString,
                 _registered_method=True)
+        self.AddSuppression = channel.unary_unary(
+                '/morpheus.tracker.v1.TrackerService/AddSuppression',
+                request_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.AddSuppressionRequest.SerializeToString,
+                response_deserializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.AddSuppressionResponse.FromString,
+                _registered_method=True)
+        self.RemoveSuppression = channel.unary_unary(
+                '/morpheus.tracker.v1.TrackerService/RemoveSuppression',
+                request_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.RemoveSuppressionRequest.SerializeToString,
+                response_deserializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.RemoveSuppressionResponse.FromString,
+                _registered_method=True)
+        self.ListSuppressions = channel.unary_unary(
+                '/morpheus.tracker.v1.TrackerService/ListSuppressions',
+                request_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.ListSuppressionsRequest.SerializeToString,
+                response_deserializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.ListSuppressionsResponse.FromString,
+                _registered_method=True)
 
 
 class TrackerServiceServicer:
@@ -176,6 +191,27 @@ class TrackerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AddSuppression(self, request, context):
+        """Lets nothing more go to an address; repeated it changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveSuppression(self, request, context):
+        """Lets messages go to an address again; also where it was not suppressed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSuppressions(self, request, context):
+        """Suppressed addresses, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TrackerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -233,6 +269,21 @@ def add_TrackerServiceServicer_to_server(servicer, server):
                     servicer.ReadInputs,
                     request_deserializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.ReadInputsRequest.FromString,
                     response_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.ReadInputsResponse.SerializeToString,
+            ),
+            'AddSuppression': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddSuppression,
+                    request_deserializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.AddSuppressionRequest.FromString,
+                    response_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.AddSuppressionResponse.SerializeToString,
+            ),
+            'RemoveSuppression': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveSuppression,
+                    request_deserializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.RemoveSuppressionRequest.FromString,
+                    response_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.RemoveSuppressionResponse.SerializeToString,
+            ),
+            'ListSuppressions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSuppressions,
+                    request_deserializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.ListSuppressionsRequest.FromString,
+                    response_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.ListSuppressionsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -534,6 +585,87 @@ class TrackerService:
             '/morpheus.tracker.v1.TrackerService/ReadInputs',
             morpheus_dot_tracker_dot_v1_dot_tracker__pb2.ReadInputsRequest.SerializeToString,
             morpheus_dot_tracker_dot_v1_dot_tracker__pb2.ReadInputsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddSuppression(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/morpheus.tracker.v1.TrackerService/AddSuppression',
+            morpheus_dot_tracker_dot_v1_dot_tracker__pb2.AddSuppressionRequest.SerializeToString,
+            morpheus_dot_tracker_dot_v1_dot_tracker__pb2.AddSuppressionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveSuppression(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/morpheus.tracker.v1.TrackerService/RemoveSuppression',
+            morpheus_dot_tracker_dot_v1_dot_tracker__pb2.RemoveSuppressionRequest.SerializeToString,
+            morpheus_dot_tracker_dot_v1_dot_tracker__pb2.RemoveSuppressionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSuppressions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/morpheus.tracker.v1.TrackerService/ListSuppressions',
+            morpheus_dot_tracker_dot_v1_dot_tracker__pb2.ListSuppressionsRequest.SerializeToString,
+            morpheus_dot_tracker_dot_v1_dot_tracker__pb2.ListSuppressionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

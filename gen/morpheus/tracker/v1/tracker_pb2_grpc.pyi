@@ -59,6 +59,12 @@ class TrackerServiceStub:
     """
     ReadInputs: _grpc.UnaryStreamMultiCallable[_tracker_pb2.ReadInputsRequest, _tracker_pb2.ReadInputsResponse]
     """What messages were made of, so that they can be sent again; never of messages that are still under way."""
+    AddSuppression: _grpc.UnaryUnaryMultiCallable[_tracker_pb2.AddSuppressionRequest, _tracker_pb2.AddSuppressionResponse]
+    """Lets nothing more go to an address; repeated it changes nothing."""
+    RemoveSuppression: _grpc.UnaryUnaryMultiCallable[_tracker_pb2.RemoveSuppressionRequest, _tracker_pb2.RemoveSuppressionResponse]
+    """Lets messages go to an address again; also where it was not suppressed."""
+    ListSuppressions: _grpc.UnaryUnaryMultiCallable[_tracker_pb2.ListSuppressionsRequest, _tracker_pb2.ListSuppressionsResponse]
+    """Suppressed addresses, newest first."""
 
 @_typing.type_check_only
 class TrackerServiceAsyncStub(TrackerServiceStub):
@@ -91,6 +97,12 @@ class TrackerServiceAsyncStub(TrackerServiceStub):
     """
     ReadInputs: _aio.UnaryStreamMultiCallable[_tracker_pb2.ReadInputsRequest, _tracker_pb2.ReadInputsResponse]  # type: ignore[assignment]
     """What messages were made of, so that they can be sent again; never of messages that are still under way."""
+    AddSuppression: _aio.UnaryUnaryMultiCallable[_tracker_pb2.AddSuppressionRequest, _tracker_pb2.AddSuppressionResponse]  # type: ignore[assignment]
+    """Lets nothing more go to an address; repeated it changes nothing."""
+    RemoveSuppression: _aio.UnaryUnaryMultiCallable[_tracker_pb2.RemoveSuppressionRequest, _tracker_pb2.RemoveSuppressionResponse]  # type: ignore[assignment]
+    """Lets messages go to an address again; also where it was not suppressed."""
+    ListSuppressions: _aio.UnaryUnaryMultiCallable[_tracker_pb2.ListSuppressionsRequest, _tracker_pb2.ListSuppressionsResponse]  # type: ignore[assignment]
+    """Suppressed addresses, newest first."""
 
 class TrackerServiceServicer(metaclass=_abc_1.ABCMeta):
     """TrackerService owns the records. Every request names a company and sees only its records;
@@ -186,5 +198,29 @@ class TrackerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_tracker_pb2.ReadInputsResponse], _abc.AsyncIterator[_tracker_pb2.ReadInputsResponse]]:
         """What messages were made of, so that they can be sent again; never of messages that are still under way."""
+
+    @_abc_1.abstractmethod
+    def AddSuppression(
+        self,
+        request: _tracker_pb2.AddSuppressionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tracker_pb2.AddSuppressionResponse, _abc.Awaitable[_tracker_pb2.AddSuppressionResponse]]:
+        """Lets nothing more go to an address; repeated it changes nothing."""
+
+    @_abc_1.abstractmethod
+    def RemoveSuppression(
+        self,
+        request: _tracker_pb2.RemoveSuppressionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tracker_pb2.RemoveSuppressionResponse, _abc.Awaitable[_tracker_pb2.RemoveSuppressionResponse]]:
+        """Lets messages go to an address again; also where it was not suppressed."""
+
+    @_abc_1.abstractmethod
+    def ListSuppressions(
+        self,
+        request: _tracker_pb2.ListSuppressionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tracker_pb2.ListSuppressionsResponse, _abc.Awaitable[_tracker_pb2.ListSuppressionsResponse]]:
+        """Suppressed addresses, newest first."""
 
 def add_TrackerServiceServicer_to_server(servicer: TrackerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

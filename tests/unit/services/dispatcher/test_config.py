@@ -7,9 +7,11 @@ import pytest
 from morpheus_kit.config import KNOWN_NAMES, ConfigError
 from services.dispatcher.config import Config
 
+SECRET = {"MORPHEUS_ADDRESS_SECRET": "a secret of sixteen"}
+
 
 def test_defaults_are_those_of_the_documentation() -> None:
-    config = Config.load({})
+    config = Config.load(SECRET)
     assert list(config.retry_delays) == [5, 10, 60, 600, 1800, 3600, 43200]
     assert (config.uncertain_after, config.uncertain_email, config.uncertain_sms) == (900, "resend", "give_up")
     assert (config.lease, config.grace, config.provider_timeout, config.test_time_scale) == (30, 25, 15, 0.001)
@@ -21,7 +23,7 @@ def test_every_name_is_known() -> None:
 
 
 def test_lists_have_commas() -> None:
-    assert Config.load({"MORPHEUS_RETRY_DELAYS": "1, 2.5,3"}).retry_delays == (1, 2.5, 3)
+    assert Config.load(SECRET | {"MORPHEUS_RETRY_DELAYS": "1, 2.5,3"}).retry_delays == (1, 2.5, 3)
 
 
 @pytest.mark.parametrize(
@@ -37,8 +39,9 @@ def test_lists_have_commas() -> None:
         ("TWILIO_URL", "https://api.twilio.com/2010"),
         ("PRICES_FILE", "/nowhere/prices.toml"),
         ("TWILIO_ACCOUNT_SID", "AC1"),
+        ("ADDRESS_SECRET", "short"),
     ],
 )
 def test_what_cannot_be_used_is_named(name: str, value: str) -> None:
     with pytest.raises(ConfigError, match=f"MORPHEUS_{name}"):
-        Config.load({f"MORPHEUS_{name}": value})
+        Config.load(SECRET | {f"MORPHEUS_{name}": value})

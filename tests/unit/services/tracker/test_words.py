@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.tracker.words import fold_text, normalise_address, split_words
+from services.tracker.words import fold_text, split_words
 
 
 @pytest.mark.parametrize(
@@ -35,15 +35,3 @@ def test_folding_twice_changes_nothing(text: str) -> None:
 @given(st.text())
 def test_index_and_query_see_the_same_words(text: str) -> None:
     assert split_words(fold_text(text)) == split_words(text)
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ("Jo@Example.com", " jo@example.COM "),
-        ("+44 20 7946-0018", "00442079460018"),
-        ("+44 (20) 79460018", "442079460018"),
-    ],
-)
-def test_same_address_in_other_notation(one: str, other: str) -> None:
-    assert normalise_address(one) == normalise_address(other)

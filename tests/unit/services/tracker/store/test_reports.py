@@ -35,7 +35,7 @@ from tests.conformance.samples import event, group, record
 
 T0 = 1_780_000_000_000 // HOUR_MS * HOUR_MS
 BACK_TO_1 = """
-DROP TABLE rollups; DROP TABLE feed;
+DROP TABLE rollups; DROP TABLE feed; DROP TABLE suppressions;
 DROP INDEX messages_listed; DROP INDEX messages_of_group; DROP INDEX messages_notable; DROP INDEX messages_reason;
 ALTER TABLE messages DROP COLUMN place; ALTER TABLE groups DROP COLUMN versions;
 ALTER TABLE groups DROP COLUMN versions_ms;

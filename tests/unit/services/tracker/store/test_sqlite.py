@@ -16,6 +16,7 @@ from services.tracker.store.base import MessageFilter, StoreDownError
 from services.tracker.store.sqlite import SqliteStore
 from services.tracker.store.sqlite_writer import SqliteWriter
 from tests.conformance.cases import RecordStoreCases
+from tests.conformance.privacy_cases import PrivacyCases
 from tests.conformance.samples import T0, Records, event, group, record
 
 
@@ -27,7 +28,7 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     await store.stop()
 
 
-class TestSqlite(RecordStoreCases):
+class TestSqlite(RecordStoreCases, PrivacyCases):
     @pytest.fixture
     def records(self, store: SqliteStore) -> Records:
         async def reveal() -> None:

@@ -1,0 +1,3 @@
+-- Says that every list is in this Redis: the gate opens.
+call('SADD', SUPPRESSED, '')
+return 'ok'
