@@ -41,13 +41,19 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def environment(fake: HttpFake | Smtp) -> dict[str, str]:
-    """The settings with which Morpheus sends through a fake."""
+    """The settings with which Morpheus sends through a fake, and takes its webhooks."""
     if isinstance(fake, Mandrill):
-        return {"MORPHEUS_MANDRILL_URL": fake.url, "MORPHEUS_MANDRILL_KEY": fake.key or "any"}
+        return {
+            "MORPHEUS_MANDRILL_URL": fake.url,
+            "MORPHEUS_MANDRILL_KEY": fake.key or "any",
+            "MORPHEUS_MANDRILL_WEBHOOK_KEYS": fake.webhook_key,
+        }
     if isinstance(fake, Ses):
         return {
             "MORPHEUS_SES_ENDPOINT_URL": fake.url,
             "MORPHEUS_SES_CONFIGURATION_SET": "any",
+            "MORPHEUS_SES_TOPIC_ARNS": fake.topic.arn,
+            "MORPHEUS_SNS_CERT_HOSTS": fake.url.removeprefix("http://"),
             "AWS_REGION": "us-east-1",
             "AWS_ACCESS_KEY_ID": "any",
             "AWS_SECRET_ACCESS_KEY": "any",
@@ -59,12 +65,16 @@ def environment(fake: HttpFake | Smtp) -> dict[str, str]:
             "MORPHEUS_TWILIO_AUTH_TOKEN": fake.auth_token,
         }
     if isinstance(fake, Bird):
-        return {"MORPHEUS_BIRD_URL": fake.url, "MORPHEUS_BIRD_KEY": fake.key or "any"}
+        return {
+            "MORPHEUS_BIRD_URL": fake.url,
+            "MORPHEUS_BIRD_KEY": fake.key or "any",
+            "MORPHEUS_BIRD_WEBHOOK_SECRET": fake.webhook_secret,
+        }
     return {"MORPHEUS_SMTP_URL": fake.url}
 
 
 def signing(fake: HttpFake | Smtp) -> dict[str, str]:
-    """What a receiver of webhooks has to know to check them."""
+    """What another receiver of webhooks has to know to check them."""
     if isinstance(fake, Mandrill):
         return {"key": fake.webhook_key}
     if isinstance(fake, Ses):

@@ -117,7 +117,8 @@ class Event(msgspec.Struct, array_like=True, frozen=True):
     """Something that happened to a message. Scripts write the same array by `cmsgpack`.
 
     `source` is `us` or a provider's name; `attempt` is 0 where it is not known; `time_ms` by the
-    clock of the source; `discriminator` tells apart what shares type and time.
+    clock of the source; `discriminator` tells apart what shares type and time. `undated`: the source named no time,
+    `time_ms` is when we were told, and no part of the event's id.
     """
 
     reference: str
@@ -132,6 +133,7 @@ class Event(msgspec.Struct, array_like=True, frozen=True):
     external_id: str = ""
     next_try_at_ms: int = 0
     detail: dict[str, str | int | float | bool | None] = {}
+    undated: bool = False
 
 
 class GroupEvent(msgspec.Struct, array_like=True, frozen=True):

@@ -25,8 +25,10 @@ from services.tracker.store.base import EVERYONE
 from services.tracker.store.elastic import ElasticsearchStore
 from services.tracker.store.opened import make_store
 from services.tracker.suppressions import Suppressions
+from services.tracker.webhooks.amazon import Amazon
 from services.tracker.webhooks.configured import configured_webhooks
 from services.tracker.webhooks.ingest import Webhooks
+from services.tracker.webhooks.opt_outs import OptOuts
 
 
 async def build(config: Config) -> Unit:
@@ -46,7 +48,9 @@ async def build(config: Config) -> Unit:
 
     tokens = PageTokens(config.token_secret.get_secret_value())
     queries = Queries(store, Ledgers(redis, config.partitions), tokens, clock, recorded_ms)
-    webhooks = Webhooks(configured_webhooks(config), queues)
+    amazon = Amazon()
+    opt_outs = OptOuts(store, suppressions)
+    webhooks = Webhooks(configured_webhooks(config, amazon, clock), queues, opt_outs)
     service = TrackerService(queries, Reporting(store, clock), Inputs(queries, store), webhooks, suppressions, tokens)
     server = RpcServer(config.tracker_addr, lambda each: add_TrackerServiceServicer_to_server(service, each))
     tasks = [Task(f"outcomes-{number}", consumer.main) for number, consumer in enumerate(consumers)]
@@ -55,4 +59,4 @@ async def build(config: Config) -> Unit:
     if isinstance(store, ElasticsearchStore):
         chores = {"months": store.make_months, "aliases": store.update_aliases}
     tasks.append(Task("housekeeping", Housekeeping(chores).main))
-    return Unit("tracker", [Connection(redis), store, *tasks, server], config.grace)
+    return Unit("tracker", [Connection(redis), store, amazon, *tasks, server], config.grace)

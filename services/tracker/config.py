@@ -9,6 +9,10 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 
 from morpheus_kit.config import LongSecret, Settings, split_list
+from morpheus_kit.signing import decode_secret
+from services.tracker.webhooks.hosts import hosts_of
+
+Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(split_list)]
 
 
 class Config(Settings):
@@ -48,9 +52,29 @@ class Config(Settings):
     public_url: str = Field(
         "", description="URL of the gateway from outside, as providers call it: their signatures are over it."
     )
-    mandrill_webhook_keys: Annotated[tuple[SecretStr, ...], BeforeValidator(split_list)] = Field(
+    mandrill_webhook_keys: Secrets = Field(
+        (), description="Keys of Mandrill's webhooks; any of them counts. Empty: `/webhooks/mandrill` is 404."
+    )
+    ses_topic_arns: Annotated[tuple[str, ...], BeforeValidator(split_list)] = Field(
         (),
-        description="Keys of Mandrill's webhooks; any of them counts. Empty: `/webhooks/mandrill` is 404.",
+        description="ARNs of the SNS topics that SES publishes to; posts of others are refused. Empty: `/webhooks/ses` "
+        "is 404.",
+    )
+    sns_cert_hosts: Annotated[tuple[str, ...], BeforeValidator(split_list)] = Field(
+        (),
+        description="Where SNS's certificates and confirmations may be, `host` or `host:port`, by https (http only on "
+        "this machine); empty: `sns.<region>.amazonaws.com` of the topics.",
+    )
+    twilio_auth_token: SecretStr = Field(
+        SecretStr(""),
+        description="Twilio's auth token, with which it signs; empty, or no public URL: `/webhooks/twilio` is 404.",
+    )
+    twilio_webhook_keys: Secrets = Field(
+        (), description="Shared keys with which Twilio signs instead, where an account has them; any of them counts."
+    )
+    bird_webhook_secret: Secrets = Field(
+        (),
+        description="Secrets of Bird's webhook, `whsec_…`; two while it is changed. Empty: `/webhooks/bird` is 404.",
     )
     grace: float = Field(25.0, gt=0, description="Seconds to finish what is being recorded when asked to stop.")
 
@@ -59,6 +83,19 @@ class Config(Settings):
         if self.mandrill_webhook_keys and not self.public_url:
             raise ValueError("MORPHEUS_MANDRILL_WEBHOOK_KEYS needs MORPHEUS_PUBLIC_URL: its signatures are over it")
         return self
+
+    @field_validator("ses_topic_arns")
+    @classmethod
+    def _topics_are_arns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        hosts_of(value)
+        return value
+
+    @field_validator("bird_webhook_secret")
+    @classmethod
+    def _secrets_can_be_decoded(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for secret in value:
+            decode_secret(secret.get_secret_value())
+        return value
 
     @field_validator("records_url")
     @classmethod

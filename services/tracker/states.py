@@ -88,13 +88,17 @@ class Happening(msgspec.Struct, array_like=True, frozen=True):
     external_id: str = ""
     next_try_at_ms: int = 0
     detail: dict[str, str | int | float | bool | None] = {}
+    undated: bool = False
 
     @property
     def identity(self) -> str:
-        """What its id is made of: `us/<type>/<attempt>` or `<provider>/<type>/<time>/<discriminator>`."""
+        """What its id is made of: `us/<type>/<attempt>` or `<provider>/<type>/<time>/<discriminator>`.
+
+        A provider that names no time tells the same event again at another time of ours: 0 stands for it.
+        """
         if self.source == OURSELVES:
             return f"us/{self.type}/{self.attempt}"
-        return f"{self.source}/{self.type}/{self.time_ms}/{self.discriminator}"
+        return f"{self.source}/{self.type}/{0 if self.undated else self.time_ms}/{self.discriminator}"
 
 
 class Carried(msgspec.Struct, array_like=True, frozen=True):
@@ -215,6 +219,7 @@ def _strip(event: Event | Happening) -> Happening:
         event.external_id,
         event.next_try_at_ms,
         event.detail,
+        event.undated,
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ import pytest
 
 from benchmarks import sample
 from benchmarks.stack import Stack
+from tests.e2e.states import wait_until_recorded
 
-KEY = "fake-webhook-key"
 DOUBT, PLAIN = "fault+reset-taken@example.com", "fault+n1@example.com"
 
 
@@ -36,21 +35,21 @@ def test_a_receipt_settles_a_message_in_doubt_and_it_is_never_sent_again(
     mandrill: dict[str, Any], tmp_path: Path
 ) -> None:
     # Neither the look-up nor the policy can be what settles it.
-    settings = {"MORPHEUS_MANDRILL_WEBHOOK_KEYS": KEY, "MORPHEUS_UNCERTAIN_AFTER": "3600"}
+    settings = {"MORPHEUS_UNCERTAIN_AFTER": "3600"}
     api = mandrill["api"]
     with Stack(tmp_path, mandrill["environment"] | settings) as stack:
         post = sample.group("doubt", 2, "mandrill")
         for recipient, address in zip(post["recipients"], (DOUBT, PLAIN), strict=True):
             recipient["address"] = address
         assert stack.post(msgpack.packb(post))[0] == 202
-        wait_until_recorded(stack, {DOUBT: "uncertain", PLAIN: "sent"})
+        wait_until_recorded(stack, "doubt", {DOUBT: "uncertain", PLAIN: "sent"})
         taken = {message["address"]: message["id"] for message in ask(api, "messages")["items"]}
         ask(api, "webhook", "PUT", {"url": f"http://127.0.0.1:{stack.port}/webhooks/mandrill"})
         for address, event in ((DOUBT, "delivered"), (PLAIN, "opened"), (DOUBT, "delivered")):
             ask(api, "events", "POST", {"id": taken[address], "event": event})
         assert {each["status"] for each in ask(api, "webhooks?wait=10")["items"]} == {200}
         stack.wait_finished("doubt", 30)
-        items = wait_until_recorded(stack, {DOUBT: "delivered", PLAIN: "opened"})
+        items = wait_until_recorded(stack, "doubt", {DOUBT: "delivered", PLAIN: "opened"})
         detail = stack.message(items[DOUBT]["id"])
         progress = stack.group("doubt")["progress"]
     # In the order of their times, and Mandrill tells whole seconds.
@@ -65,15 +64,3 @@ def ask(api: str, path: str, method: str = "GET", body: object = None) -> dict[s
     data = None if body is None else json.dumps(body).encode()
     with urlopen(Request(f"{api}{path}", data=data, method=method), timeout=20) as answer:
         return dict(json.loads(answer.read() or b"{}"))
-
-
-def wait_until_recorded(stack: Stack, states: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """The list's items by address, once they are in these states."""
-    deadline = time.monotonic() + 20
-    while True:
-        items = {item["address"]: item for item in stack.get("/v1/messages", group_id="doubt")["items"]}
-        found = {address: item["state"] for address, item in items.items()}
-        if found == states or time.monotonic() > deadline:
-            assert found == states
-            return items
-        time.sleep(0.1)

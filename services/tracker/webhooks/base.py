@@ -8,14 +8,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 from urllib.parse import parse_qsl
 
 from morpheus_kit.errors import MalformedError, UnauthenticatedError
 from morpheus_kit.queue.schema import Event
+from services.tracker.webhooks.replies import Word
 
 Detail: TypeAlias = dict[str, str | int | float | bool | None]
-Word = Literal["stop", "start"]
 
 _MAX_FIELDS = 200
 _MAX_WORDS = 500

@@ -11,6 +11,7 @@ from morpheus_kit.errors import MalformedError, NotFoundError, UnauthenticatedEr
 from morpheus_kit.queue.schema import Event
 from morpheus_kit.queue.scripts import Queue
 from services.tracker.webhooks.base import Inbound, Webhook, partition_of
+from services.tracker.webhooks.opt_outs import OptOuts
 from services.tracker.webhooks.receipts import ReceiptWriter
 
 log = logs.get_logger(__name__)
@@ -27,8 +28,9 @@ class Ingested(NamedTuple):
 class Webhooks:
     """The webhooks of the configured providers."""
 
-    def __init__(self, webhooks: Sequence[Webhook], queues: Sequence[Queue]) -> None:
+    def __init__(self, webhooks: Sequence[Webhook], queues: Sequence[Queue], opt_outs: OptOuts) -> None:
         """`queues` are all partitions, in order."""
+        self._opt_outs = opt_outs
         self._webhooks = {webhook.name: webhook for webhook in webhooks}
         self._writers = [ReceiptWriter(queue) for queue in queues]
 
@@ -46,12 +48,13 @@ class Webhooks:
         except (UnauthenticatedError, MalformedError) as exc:
             log.warning("webhook_refused", provider=provider, reason=exc.message, bytes=len(inbound.body))
             raise
-        by_partition, foreign = self._sorted(batch.events)
+        replies = await self._opt_outs.apply(batch.replies)
+        by_partition, foreign = self._sorted([*batch.events, *replies])
         if foreign or batch.unreadable:
             log.warning("webhook_events_dropped", provider=provider, foreign=foreign, unreadable=batch.unreadable)
         for partition, events in by_partition.items():
             await self._writers[partition].write(events)
-        return Ingested(len(batch.events) - foreign, foreign, batch.unreadable)
+        return Ingested(len(batch.events) + len(replies) - foreign, foreign, batch.unreadable)
 
     def _sorted(self, events: Sequence[Event]) -> tuple[Mapping[int, list[Event]], int]:
         """By partition, and how many have no reference of ours, or one of a queue that is laid out otherwise."""

@@ -13,12 +13,14 @@ import pytest
 from standardwebhooks import Webhook
 
 from fakes.bird import Bird
+from services.tracker.webhooks import bird as receipts
 from tests.integration.fakes.receiver import Receiver
 
 with warnings.catch_warnings():
     # The vendor's models shadow a name of their base.
     warnings.simplefilter("ignore", UserWarning)
     import bird
+    from bird._generated import SMSErrorCode, SMSEventType
 
 SENDER = "Example"
 NUMBER = "+447911123456"
@@ -220,3 +222,10 @@ async def test_text_comes_in(fake: Bird, http: aiohttp.ClientSession, receiver: 
     [event] = told(fake, receiver)
     assert (event["type"], event["data"]["from"], event["data"]["text"]) == ("sms.received", NUMBER, "STOP")
     assert json.loads(receiver.received[0].body) == event
+
+
+def test_the_words_of_the_vendors_model_have_a_meaning_for_the_record() -> None:
+    assert {f"sms.{event.value}" if "." not in event.value else event.value for event in SMSEventType} <= (
+        set(receipts.TYPES) | {receipts.RECEIVED}
+    )
+    assert {code.value for code in SMSErrorCode} - set(receipts.CODES) == {"unknown"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID, uuid5
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -36,6 +38,7 @@ theirs = st.builds(
     discriminator=st.sampled_from(["", "https://example.com"]),
     provider=st.sampled_from(["", "test"]),
     external_id=st.sampled_from(["", "z"]),
+    undated=st.booleans(),
 )
 events = st.lists(st.one_of(ours, theirs), max_size=12)
 
@@ -161,3 +164,13 @@ def test_event_ids_follow_the_contract() -> None:
         "sent": "5c96e456-659f-5197-91a6-f7a1c7d55c34",
         "opened": "33f89634-447d-52e3-9084-693cdff60b8c",
     }
+
+
+def test_an_event_without_a_time_of_its_own_is_the_same_when_it_is_told_again() -> None:
+    told = [
+        event("delivered", 0, time_ms, "twilio", discriminator="delivered", undated=True) for time_ms in (1000, 2000)
+    ]
+    folded = fold(ID, fold(ID, None, told[1:]), told[:1])
+    (kept,) = folded.events
+    assert (kept.time_ms, folded.first["delivered"]) == (1000, 1000)
+    assert event_id(ID, kept) == str(uuid5(UUID(ID), "twilio/delivered/0/delivered"))
