@@ -21,7 +21,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.scenarios import end_to_end, floor, pdf, provider, render
+from benchmarks.scenarios import end_to_end, floor, pdf, provider, render, webhooks
 
 SCENARIOS: dict[str, Callable[[], dict[str, Any]]] = {
     "floor": floor.measure,
@@ -29,6 +29,7 @@ SCENARIOS: dict[str, Callable[[], dict[str, Any]]] = {
     "pdf": pdf.measure,
     "end_to_end": end_to_end.measure,
     "provider": provider.measure,
+    "webhooks": webhooks.measure,
     "memory": end_to_end.measure_memory,
 }
 

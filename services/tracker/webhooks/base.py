@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import hmac
 import re
+from binascii import a2b_qp
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol, TypeAlias
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_to_bytes
 
 from morpheus_kit.errors import MalformedError, UnauthenticatedError
 from morpheus_kit.queue.schema import Event
@@ -72,17 +73,29 @@ def partition_of(reference: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def form_of(body: bytes) -> list[tuple[str, str]]:
-    """The fields of a form, in their order. ValueError when it is none."""
-    return parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS)
-
-
 def decoded_form(body: bytes) -> list[tuple[str, str]]:
-    """The same of a request that is not yet verified: what cannot be read cannot be genuine. UnauthenticatedError."""
+    """The fields of a form, in their order. UnauthenticatedError: what cannot be read cannot be genuine."""
+    pieces = body.split(b"&", _MAX_FIELDS)
     try:
-        return form_of(body)
+        if len(pieces) > _MAX_FIELDS or not body.isascii():
+            raise ValueError("no form")
+        fields = [piece.partition(b"=") for piece in pieces if piece]
+        return [(_unquoted(name).decode(), _unquoted(value).decode()) for name, _, value in fields]
     except ValueError as exc:
         raise UnauthenticatedError("The body is not the form that the provider signs.") from exc
+
+
+def _unquoted(text: bytes) -> bytes:
+    """A name or value without its escapes. Quoted-printable is the same code with another sign, and read in C.
+
+    What is not well-formed takes the slow way. (In a batch of Mandrill every third character is an escape.)
+    """
+    spaced = text.replace(b"+", b" ")
+    if b"=" not in text and b"\n" not in text:
+        found = a2b_qp(spaced.replace(b"%", b"="))
+        if len(found) == len(text) - 2 * text.count(b"%"):
+            return found
+    return unquote_to_bytes(spaced)
 
 
 def check_signature(given: str, texts: Iterable[str], keys: Iterable[bytes], digest: str, header: str) -> None:
@@ -120,7 +133,7 @@ def millis_of(seconds: object) -> int:
     """Unix seconds as milliseconds. ValueError."""
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         raise ValueError("not a time")  # noqa: TRY004  to a caller it is one of many values that are wrong
-    return _bounded(int(seconds * 1000))
+    return _bounded(int(seconds * 1000)) if abs(seconds) < _MAX_MS else _bounded(0)
 
 
 def millis_of_text(text: object) -> int:

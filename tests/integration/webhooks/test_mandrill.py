@@ -13,6 +13,8 @@ from morpheus.tracker.v1 import tracker_pb2 as pb
 from fakes import mandrill as fake_mandrill
 from fakes.mandrill import Mandrill
 from fakes.records import Message
+from morpheus_kit.errors import UnavailableError
+from morpheus_kit.queue.runner import GATE_MEMORY
 from morpheus_kit.queue.scripts import Queue
 from tests.integration.webhooks.rig import ACCEPTED_MS, Group, Rig, running
 
@@ -133,3 +135,16 @@ async def test_nothing_is_answered_with_200_before_it_is_durable(rig: Rig, queue
         await queue.redis.config_set("maxmemory", "500mb")
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     assert await queue.redis.xlen(queue.keys.outcomes) == 0
+
+
+async def test_receipts_have_room_where_sending_has_none_left(rig: Rig, queue: Queue) -> None:
+    body, headers = signed(rig, [event("delivered", Group(queue).reference())])
+    used = (await queue.redis.info("memory"))["used_memory"]
+    await queue.redis.config_set("maxmemory", str(int(used / 0.9)))
+    try:
+        with pytest.raises(UnavailableError):
+            await Queue(queue.redis, 0, replicas=0, aof_always=True).check_memory(GATE_MEMORY)
+        answer = await rig.post("mandrill", body, headers)
+    finally:
+        await queue.redis.config_set("maxmemory", "500mb")
+    assert answer.status_code == 200

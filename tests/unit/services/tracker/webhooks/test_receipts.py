@@ -69,9 +69,7 @@ async def test_what_waits_for_the_disk_goes_together() -> None:
 async def test_a_failure_is_told_to_those_whose_receipts_were_in_it() -> None:
     queue = FakeQueue(failures=1)
     shared = writer(queue)
-    results: list[Any] = await asyncio.gather(
-        shared.write(events(500)), shared.write(events(500)), return_exceptions=True
-    )
+    results: Any = await asyncio.gather(shared.write(events(500)), shared.write(events(500)), return_exceptions=True)
     assert [type(result) for result in results] == [UnavailableError, type(None)]
     with pytest.raises(UnavailableError):
         await writer(FakeQueue(failures=1)).write(events(501))
