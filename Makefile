@@ -6,7 +6,7 @@ BIN := .venv/bin
 STAMP := .venv/.ready
 BUF_AGAINST ?= $(shell git describe --tags --abbrev=0 2>/dev/null || git rev-parse --verify --quiet HEAD)
 
-.PHONY: help setup gen lint test test-all servers-begin ci run demo bench lock clean
+.PHONY: help setup gen lint test test-all test-chaos servers-begin ci run demo bench lock clean
 
 help: ## list every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -40,6 +40,9 @@ test: $(STAMP) ## all tests that need only pip and WeasyPrint's system libraries
 test-all: $(STAMP) ## the same, short chaos, and what needs real servers: S3 and SMTP (built with Go), Elasticsearch (a JDK); a missing one fails where CI=true
 	@scripts/setup.sh
 	@scripts/lanes.sh test-all
+
+test-chaos: $(STAMP) ## the long kill test: 50 kills, 10,000 messages (some three minutes; on demand)
+	@$(BIN)/python -m pytest tests/chaos -m long -s
 
 # Building and fetching the servers takes minutes the first time: it begins at once and is waited for by their lanes.
 servers-begin:
