@@ -289,6 +289,7 @@ async def run(rig: Rig, fates: list[Fate], *more: str) -> list[History]:
 
     async def some(mine: Rig) -> list[History]:
         await mine.queue.prepare()
+        await mine.queue.suppressions_known()
         histories = []
         for number, order in numbered[mine.queue.keys.partition :: _PARTITIONS]:
             history = History(mine, number, fates, twice=number % 3 == 0)

@@ -53,6 +53,7 @@ async def test_no_other_provider_is_asked_and_none_where_none_can_be(rig: Rig) -
     assert await rig.queue.look_up("mandrill", LEASE_MS)
     await rig.redis.flushall()
     await rig.queue.prepare()
+    await rig.queue.suppressions_known()
     await uncertain(rig, ask_ms=0)
     assert not await rig.redis.exists(rig.queue.keys.asks("mandrill"))
 
