@@ -51,11 +51,15 @@ def next_free_port(first: int = FIRST_PORT) -> int:
     return next(port for port in range(first, 65536) if port_is_free(port))
 
 
-def loopback_addresses(count: int) -> list[str]:
-    """Addresses that nobody listens on; held together while they are chosen, so that no two are the same."""
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+def loopback_addresses(count: int, besides: int = 0) -> list[str]:
+    """Addresses that nobody listens on; held together while they are chosen, so that no two are the same.
+
+    `besides` is a port that is spoken for though nobody listens on it yet.
+    """
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count + 1)]
     try:
-        return [f"127.0.0.1:{probe.getsockname()[1]}" for probe in probes]
+        ports = [probe.getsockname()[1] for probe in probes]
+        return [f"127.0.0.1:{port}" for port in ports if port != besides][:count]
     finally:
         for probe in probes:
             probe.close()
@@ -74,7 +78,7 @@ def is_given(name: str, given: Mapping[str, str]) -> bool:
 
 def environment(home: Path, port: int, given: Mapping[str, str]) -> dict[str, str]:
     """The settings of every child. What the caller has set wins, except the home and the port, which are arguments."""
-    addresses = dict(zip(SERVICES, loopback_addresses(len(SERVICES)), strict=True))
+    addresses = dict(zip(SERVICES, loopback_addresses(len(SERVICES), besides=port), strict=True))
     defaults = {
         "MORPHEUS_PUBLIC_URL": f"http://127.0.0.1:{port}",
         "MORPHEUS_KEYS_FILE": str(home / "keys.toml"),

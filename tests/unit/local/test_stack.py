@@ -1,13 +1,18 @@
+import socket
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from local import redis, stack
+from local.stack import loopback_addresses
 
 
 @pytest.fixture(autouse=True)
 def _addresses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stack, "loopback_addresses", lambda count: [f"127.0.0.1:{9001 + i}" for i in range(count)])
+    monkeypatch.setattr(
+        stack, "loopback_addresses", lambda count, besides: [f"127.0.0.1:{9001 + i}" for i in range(count)]
+    )
 
 
 HOME = Path("/somewhere/morpheus")
@@ -33,6 +38,16 @@ def test_children_get_the_settings_of_the_configuration_table() -> None:
         "MORPHEUS_INTAKE_ADDR": "127.0.0.1:9003",
         "MORPHEUS_DISPATCHER_ADDR": "127.0.0.1:9004",
     }
+
+
+def test_no_service_gets_the_port_of_the_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
+    ports = iter([9001, 8010, 9002])
+
+    def create_server(address: tuple[str, int]) -> Mock:
+        return Mock(getsockname=Mock(return_value=(address[0], next(ports))))
+
+    monkeypatch.setattr(socket, "create_server", create_server)
+    assert loopback_addresses(2, besides=8010) == ["127.0.0.1:9001", "127.0.0.1:9002"]
 
 
 def test_what_the_caller_has_set_wins_but_not_over_home_and_port() -> None:
