@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import signal
 import sys
 import time
@@ -25,6 +26,13 @@ log = logs.get_logger(__name__)
 S = TypeVar("S", bound=Settings)
 # For closing what is open, where others have used up the time.
 _LEAST_SECONDS = 0.5
+
+
+async def pause(stopping: asyncio.Event, seconds: float) -> None:
+    """Waits `seconds`, or until `stopping` is set."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stopping.wait()
 
 
 class Part(Protocol):

@@ -102,7 +102,8 @@ class _Bench:
         for messages in slices:
             async for chunk in self._runner.run(self._group, messages):
                 for answer in renderer_pb2.RenderMessagesResponse.FromString(chunk).messages:
-                    assert answer.attachments, answer.failure.text  # noqa: S101  a failure is no figure
+                    if not answer.attachments:
+                        raise RuntimeError(answer.failure.text)
 
 
 async def _rates(bench: _Bench) -> dict[str, Any]:

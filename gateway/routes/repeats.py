@@ -124,11 +124,10 @@ async def _resubmit(
                 raise refusal from exc
         await _end(call, total)
         return await _answer(call, refusal)
-    except BaseException:
-        call.cancel()
-        raise
     finally:
+        # Whatever was answered, neither goes on; to end a call that has ended does nothing.
         inputs.cancel()
+        call.cancel()
 
 
 async def _end(call: grpc.aio.StreamUnaryCall[Any, Any], total: int) -> None:

@@ -11,6 +11,7 @@ from morpheus_kit import logs
 from morpheus_kit.addresses import AddressHasher
 from morpheus_kit.clock import Clock
 from morpheus_kit.errors import NotFoundError, UnavailableError
+from morpheus_kit.lifecycle import pause
 from morpheus_kit.queue.runner import MAX_ITEMS
 from morpheus_kit.queue.scripts import CommitItem, GateAnswer, GateItem, HandBackItem
 from morpheus_kit.reasons import ReasonCode
@@ -18,7 +19,7 @@ from services.dispatcher import pacing, results
 from services.dispatcher.composition import Rejected, compose
 from services.dispatcher.cost import Costing
 from services.dispatcher.lookups import next_ask_ms
-from services.dispatcher.pauses import Wake, pause
+from services.dispatcher.pauses import Wake
 from services.dispatcher.providers.base import Outgoing
 from services.dispatcher.results import Held
 from services.dispatcher.slices import Slice

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 from morpheus_kit import logs
 from morpheus_kit.errors import UnavailableError
+from morpheus_kit.lifecycle import pause
 from morpheus_kit.queue.runner import MAX_ITEMS
-from services.dispatcher.pauses import pause
 from services.dispatcher.slices import Source
 
 log = logs.get_logger(__name__)

@@ -6,9 +6,10 @@ import asyncio
 
 from morpheus_kit import logs
 from morpheus_kit.errors import MorpheusError, UnavailableError
+from morpheus_kit.lifecycle import pause
 from morpheus_kit.queue.scripts import Job, Queue
 from services.dispatcher.groups import Groups, pack_pins
-from services.dispatcher.pauses import Wake, pause, unless
+from services.dispatcher.pauses import Wake, unless
 from services.dispatcher.rendering import Renderer
 
 log = logs.get_logger(__name__)

@@ -14,12 +14,12 @@ from morpheus_kit import logs
 from morpheus_kit.clock import Clock
 from morpheus_kit.errors import UnavailableError
 from morpheus_kit.ids import consumer_name
+from morpheus_kit.lifecycle import pause
 from morpheus_kit.queue.pacing import Pace
 from morpheus_kit.queue.schema import Event, NewerVersionError, unpack_message
 from morpheus_kit.queue.scripts import InDoubt, Queue
 from morpheus_kit.reasons import ReasonCode
 from services.dispatcher import headers
-from services.dispatcher.pauses import pause
 from services.dispatcher.providers.base import CanLookUp, Outgoing, ProviderReceipt
 from services.dispatcher.receipts import ReceiptRunner
 from services.dispatcher.verdicts import Answer, Verdict

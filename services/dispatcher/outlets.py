@@ -9,9 +9,9 @@ from typing import NamedTuple
 from morpheus_kit import logs
 from morpheus_kit.clock import Clock
 from morpheus_kit.errors import NotFoundError, UnavailableError
+from morpheus_kit.lifecycle import pause
 from morpheus_kit.queue.pacing import Pace
 from morpheus_kit.reasons import TEXTS, ReasonCode
-from services.dispatcher.pauses import pause
 from services.dispatcher.routes import Outlet
 
 log = logs.get_logger(__name__)

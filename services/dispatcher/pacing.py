@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from morpheus_kit import logs
 from morpheus_kit.errors import UnavailableError
+from morpheus_kit.lifecycle import pause
 from morpheus_kit.queue.pacing import Tokens, Told
-from services.dispatcher.pauses import pause
 from services.dispatcher.slices import Slice
 from services.dispatcher.verdicts import Answer, Verdict, Waits
 

@@ -10,13 +10,6 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-async def pause(stopping: asyncio.Event, seconds: float) -> None:
-    """Waits `seconds`, or until `stopping`."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await stopping.wait()
-
-
 class Wake:
     """Wakes all who wait for work."""
 

@@ -11,10 +11,10 @@ from itertools import count
 from morpheus_kit import logs
 from morpheus_kit.clock import Clock
 from morpheus_kit.errors import UnavailableError
+from morpheus_kit.lifecycle import pause
 from morpheus_kit.queue.runner import MAX_ITEMS
 from morpheus_kit.queue.schema import pack
 from morpheus_kit.queue.scripts import Queue, Receipt
-from services.dispatcher.pauses import pause
 from services.dispatcher.providers.base import ProviderReceipt
 
 log = logs.get_logger(__name__)

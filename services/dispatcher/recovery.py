@@ -15,12 +15,12 @@ from typing import Any
 from morpheus_kit import logs
 from morpheus_kit.clock import Clock
 from morpheus_kit.errors import MorpheusError, UnavailableError
+from morpheus_kit.lifecycle import pause
 from morpheus_kit.queue.scripts import Claimed, Queue, RecoverItem
 from services.dispatcher import results
 from services.dispatcher.groups import Groups
 from services.dispatcher.holdings import Holdings
 from services.dispatcher.lookups import next_ask_ms
-from services.dispatcher.pauses import pause
 from services.dispatcher.rendered import RenderStep
 from services.dispatcher.results import Held
 from services.dispatcher.routes import Route

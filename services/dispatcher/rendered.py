@@ -10,8 +10,9 @@ from morpheus.renderer.v1 import renderer_pb2
 
 from morpheus_kit import logs
 from morpheus_kit.errors import DeadlineError, MorpheusError, TemplateChangedError, UnavailableError
+from morpheus_kit.lifecycle import pause
 from morpheus_kit.reasons import TEXTS, ReasonCode
-from services.dispatcher.pauses import pause, unless
+from services.dispatcher.pauses import unless
 from services.dispatcher.rendering import Renderer
 from services.dispatcher.results import Held
 from services.dispatcher.slices import Slice

@@ -12,6 +12,7 @@ from itertools import groupby
 from morpheus_kit import logs
 from morpheus_kit.clock import Clock
 from morpheus_kit.errors import TemplateChangedError, UnavailableError
+from morpheus_kit.lifecycle import pause
 from morpheus_kit.queue.elements import Element
 from morpheus_kit.queue.outcomes import pack_records
 from morpheus_kit.queue.schema import Event, MessageRecord, NewerVersionError, pack
@@ -20,7 +21,7 @@ from morpheus_kit.reasons import TEXTS, ReasonCode
 from services.dispatcher.delivery import Delivery
 from services.dispatcher.groups import Group, Groups
 from services.dispatcher.holdings import Holdings
-from services.dispatcher.pauses import Wake, pause
+from services.dispatcher.pauses import Wake
 from services.dispatcher.rendered import RenderStep
 from services.dispatcher.results import Held
 from services.dispatcher.routes import Route

@@ -7,8 +7,9 @@ import asyncio
 from morpheus_kit import logs
 from morpheus_kit.clock import Clock
 from morpheus_kit.errors import UnavailableError
+from morpheus_kit.lifecycle import pause
 from morpheus_kit.queue.scripts import Queue
-from services.dispatcher.pauses import Wake, pause
+from services.dispatcher.pauses import Wake
 
 log = logs.get_logger(__name__)
 _COUNT = 200

@@ -85,7 +85,7 @@ class Resubmission:
         if known is None:
             await self._queue.check_memory(INTAKE_MEMORY)
             await self._stage(requests, staging)
-        return await self._commit(staging, known is not None)
+        return await self._commit(staging, replayed=known is not None)
 
     async def _stage(self, requests: AsyncIterator[ResubmitMessagesRequest], staging: Staging) -> None:
         announced = 0
@@ -123,8 +123,8 @@ class Resubmission:
             elements.append(pack_element(new.id, pack(new)))
         return elements
 
-    async def _commit(self, staging: Staging, replayed: bool) -> ResubmitMessagesResponse:  # noqa: FBT001  a fact
-        result = await self._queue.commit_part(self._commit_part(staging, replayed))
+    async def _commit(self, staging: Staging, *, replayed: bool) -> ResubmitMessagesResponse:
+        result = await self._queue.commit_part(self._commit_part(staging, replayed=replayed))
         if result.kind == "conflict":
             raise ConflictError("The Idempotency-Key was used before with another body.")
         if result.kind == "aborted":
@@ -132,7 +132,7 @@ class Resubmission:
         total, _, _ = _reply.decode(result.reply)
         return ResubmitMessagesResponse(group_id=self._header.group_id, total=total, replayed=result.kind == "replayed")
 
-    def _commit_part(self, staging: Staging, replayed: bool) -> CommitPart:  # noqa: FBT001  a fact
+    def _commit_part(self, staging: Staging, *, replayed: bool) -> CommitPart:
         header = self._header
         company, group_id = header.company_code, header.group_id
         month = self._intake.clock.now().strftime("%Y%m")

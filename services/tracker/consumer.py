@@ -16,6 +16,7 @@ from redis.exceptions import RedisError, ResponseError
 from morpheus_kit import logs
 from morpheus_kit.clock import Clock
 from morpheus_kit.errors import MorpheusError
+from morpheus_kit.lifecycle import pause as pause_until
 from morpheus_kit.queue.keys import TRACKERS
 from morpheus_kit.queue.outcomes import Outcome, unpack_outcome
 from morpheus_kit.queue.schema import NewerVersionError, pack
@@ -89,7 +90,7 @@ class Consumer:
                 log.warning("outcomes_wait", partition=self._keys.partition, error=repr(exc), seconds=pause)
                 prepared = prepared and not isinstance(exc, ResponseError)
                 self._after = _BEGINNING
-                await _sleep(stopping, pause)
+                await pause_until(stopping, pause)
                 pause = min(pause * 2, _LAST_PAUSE)
         await self._leave()
 
@@ -250,11 +251,3 @@ def _entries(answer: Any) -> list[Entry]:
         nested = entries[0] if entries and isinstance(entries[0], list) else entries
         found += nested
     return found
-
-
-async def _sleep(stopping: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await stopping.wait()
-    except TimeoutError:
-        return

@@ -8,6 +8,7 @@ from typing import Final
 
 from morpheus_kit import logs
 from morpheus_kit.errors import MorpheusError
+from morpheus_kit.lifecycle import pause
 from services.tracker.store.base import StoreDownError
 
 log = logs.get_logger(__name__)
@@ -27,11 +28,7 @@ class Housekeeping:
         """Does all, waits, does all again, until `stopping`."""
         while not stopping.is_set():
             await self.step()
-            try:
-                async with asyncio.timeout(self._every):
-                    await stopping.wait()
-            except TimeoutError:
-                continue
+            await pause(stopping, self._every)
 
     async def step(self) -> None:
         """Each chore once; one that fails is done the next time."""

@@ -15,6 +15,7 @@ from morpheus_kit import ids, logs
 from morpheus_kit.addresses import AddressHasher, is_simulated
 from morpheus_kit.clock import Clock
 from morpheus_kit.errors import MorpheusError
+from morpheus_kit.lifecycle import pause as pause_until
 from morpheus_kit.queue.outcomes import Outcome
 from morpheus_kit.queue.scripts import Kind, Queue, SuppressItem
 from services.tracker.store.base import StoreDownError
@@ -116,10 +117,10 @@ class Suppressions:
                     await self.rebuild()
                     log.info("suppressions_rebuilt")
                 whole, pause = True, _FIRST_PAUSE
-                await _sleep(stopping, _CHECK_SECONDS)
+                await pause_until(stopping, _CHECK_SECONDS)
             except (RedisError, StoreDownError, MorpheusError, OSError, TimeoutError) as exc:
                 log.warning("suppressions_wait", error=repr(exc), seconds=pause)
-                await _sleep(stopping, pause)
+                await pause_until(stopping, pause)
                 pause = min(pause * 2, _LAST_PAUSE)
 
     def _row(self, company: str, address: str, stream: str, reason: str) -> Suppression:
@@ -148,11 +149,3 @@ class Suppressions:
 
     def _queue(self, company: str) -> Queue:
         return self._queues[ids.partition_of(company, len(self._queues))]
-
-
-async def _sleep(stopping: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await stopping.wait()
-    except TimeoutError:
-        return

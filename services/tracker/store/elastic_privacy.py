@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -36,7 +37,7 @@ _MAPPINGS: Final[dict[str, Any]] = {
 _FOUND: Final = ("company_code", "stream", "state", "address", "fold")
 
 
-class ElasticPrivacy:
+class ElasticPrivacy(ABC):
     """The protocol `PrivacyStore`, over a cluster that `_ready` gives."""
 
     _has_list: bool = False
@@ -144,8 +145,9 @@ class ElasticPrivacy:
             self._has_list = True
         return cluster, index
 
+    @abstractmethod
     async def _ready(self) -> Cluster:
-        raise NotImplementedError
+        """The cluster, once it has answered. StoreDownError."""
 
 
 def _key(row: Suppression | SuppressionKey) -> str:

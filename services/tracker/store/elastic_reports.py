@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from morpheus_kit.errors import NotSupportedError
@@ -14,7 +15,7 @@ from services.tracker.store.elastic_queries import read_details
 from services.tracker.store.reports import CostItem, CostQuery, FeedItem, StatisticsItem, StatisticsQuery
 
 
-class ElasticReports:
+class ElasticReports(ABC):
     """The protocol `Reports`, over a cluster that `_ready` gives."""
 
     _groups: Groups
@@ -35,8 +36,9 @@ class ElasticReports:
         """Messages with their bodies."""
         return await read_details(await self._ready(), self._groups, company, message_ids)
 
+    @abstractmethod
     async def _ready(self) -> Cluster:
-        raise NotImplementedError
+        """The cluster, once it has answered. StoreDownError."""
 
 
 def _not_supported(what: str) -> NotSupportedError:

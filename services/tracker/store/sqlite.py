@@ -162,17 +162,11 @@ class SqliteStore:
             raise StoreDownError("The record store is not open.")
         db = self._opened[0]
         try:
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                result = change(db)
-                db.execute("COMMIT")
-            except BaseException:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                raise
+            with db:  # commits at its end, rolls back what is broken off
+                db.execute("BEGIN IMMEDIATE")
+                return change(db)
         except sqlite3.Error as exc:
             raise StoreDownError(str(exc)) from exc
-        return result
 
     async def _read(self, question: Callable[[sqlite3.Connection], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._reading, self._ask, question)

@@ -22,11 +22,12 @@ from morpheus_kit.lifecycle import Unit
 from morpheus_kit.queue import schema
 from morpheus_kit.queue.elements import pack_element
 from morpheus_kit.queue.outcomes import Outcome, unpack_outcome
-from morpheus_kit.queue.scripts import CommitPart, Queue
+from morpheus_kit.queue.scripts import Queue
 from morpheus_kit.rpc.client import open_channel
 from morpheus_kit.rpc.server import RpcServer
 from services.dispatcher.app import build
 from services.dispatcher.config import Config
+from tests.integration.commits import commit_of
 
 LEDGER = ("waiting", "sending", "uncertain", "ended")
 
@@ -136,23 +137,15 @@ class Rig:
         part = f"acme/{group_id}/0"
         for start in range(0, len(elements), 500):
             await self.queue.stage(part, "r", elements[start : start + 500], start)
-        commit = CommitPart(
-            part=part,
-            group=f"acme/{group_id}",
+        commit = commit_of(
+            part,
+            len(elements),
             request_id="r",
-            count=len(elements),
-            body_digest="b",
-            shared_digest="s",
             shared_blob=schema.pack(shared),
             method=method,
             priority=shared.priority,
             send_ms=shared.send_at_ms,
             expires_ms=shared.expires_at_ms,
-            parts=0,
-            total=len(elements),
-            rejected=0,
-            reply=b"",
-            idem_ttl_s=1000,
             ref=prefix,
             month="202611",
         )

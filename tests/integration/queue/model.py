@@ -95,6 +95,10 @@ class Model:
         self.suppressed: set[tuple[str, str, str]] = set()
         """Company, stream (empty: every one) and message id, whose address is its own here."""
 
+    def suppress(self, entry: tuple[str, str, str], *, on: bool) -> None:
+        """Company, stream and message whose address goes on the list or off it."""
+        (self.suppressed.add if on else self.suppressed.discard)(entry)
+
     # Groups -------------------------------------------------------------------------------
 
     def commit_part(self, group_name: str, number: int, ids: list[str], priority: str, *, due: bool) -> None:

@@ -22,6 +22,7 @@ from morpheus_kit.queue.scripts import (
     Taken,
     TakenItem,
 )
+from tests.integration.commits import commit_of
 
 METHOD, PRIORITY = "test", "normal"
 REFERENCE = "202601-000-abcdef01"
@@ -57,27 +58,8 @@ class Rig:
     @staticmethod
     def commit(part: str, count: int, **more: object) -> CommitPart:
         """A commit of staged messages."""
-        values: dict[str, object] = {
-            "part": part,
-            "group": part.rsplit("/", 1)[0],
-            "request_id": "request",
-            "count": count,
-            "body_digest": "body",
-            "shared_digest": "shared",
-            "shared_blob": b"\x00shared",
-            "method": METHOD,
-            "priority": PRIORITY,
-            "send_ms": 0,
-            "expires_ms": 0,
-            "parts": 0,
-            "total": count,
-            "rejected": 0,
-            "reply": b"\x00reply to it",
-            "idem_ttl_s": 1000,
-            "ref": REFERENCE,
-            "month": "202601",
-        }
-        return CommitPart(**(values | more))  # type: ignore[arg-type]
+        values = {"ref": REFERENCE, "shared_blob": b"\x00shared", "reply": b"\x00reply to it"}
+        return commit_of(part, count, **(values | more))
 
     async def start(self) -> list[str]:
         """Starts the parts of all jobs."""

@@ -173,14 +173,12 @@ class Simulator:
         """The address of some message goes on a list of its company, or off it."""
         if not self.model.messages:
             return
-        name = self.random.choice(list(self.model.messages))
-        company = self.model.messages[name].part.group.company
+        name, message = self.random.choice(list(self.model.messages.items()))
         stream = self.random.choice(["", "newsletter", "transactional"])
         kind: Kind | Literal[""] = self.random.choice(["bounce", "manual", ""])
         for _ in range(2):
-            await self.queue.suppress(company, [SuppressItem(stream, name.encode(), kind)])
-        entry = (company, stream, name)
-        self.model.suppressed = self.model.suppressed - {entry} if kind == "" else self.model.suppressed | {entry}
+            await self.queue.suppress(message.part.group.company, [SuppressItem(stream, name.encode(), kind)])
+        self.model.suppress((message.part.group.company, stream, name), on=bool(kind))
 
     async def expire(self) -> None:
         """The time of a group is over; here by hand, its clock cannot be moved."""

@@ -14,8 +14,9 @@ from morpheus_kit import errors, ids
 from morpheus_kit.queue.elements import pack_element
 from morpheus_kit.queue.outcomes import array_header, pack_records
 from morpheus_kit.queue.schema import Event, GroupRecord, MessageRecord, QueuedMessage, SharedInfo, pack
-from morpheus_kit.queue.scripts import CommitPart, Queue
+from morpheus_kit.queue.scripts import Queue
 from morpheus_kit.rpc.status import from_rpc_error
+from tests.integration.commits import commit_of
 
 T = TypeVar("T")
 MONTH = "202606"
@@ -72,27 +73,15 @@ class Sender:
         elements = [pack_element(self.message_id(index), self.blob(index)) for index in range(total)]
         await self.queue.stage(part, "r1", elements, 0)
         result = await self.queue.commit_part(
-            CommitPart(
-                part=part,
-                group=f"{shared.company_code}/{shared.group_id}",
+            commit_of(
+                part,
+                total,
                 request_id="r1",
-                count=total,
-                body_digest="b",
-                shared_digest="s",
                 shared_blob=pack(shared),
                 method="test",
-                priority="normal",
-                send_ms=0,
-                expires_ms=0,
-                parts=0,
-                total=total,
-                rejected=0,
-                reply=b"r",
-                idem_ttl_s=1000,
                 ref=self.prefix,
                 month=MONTH,
                 records=pack_records((), [self.group_record(total)]) if record_group else b"",
-                events=[],
             )
         )
         assert result.kind == "committed"

@@ -22,11 +22,12 @@ from morpheus_kit.lifecycle import Unit
 from morpheus_kit.queue.elements import pack_element
 from morpheus_kit.queue.outcomes import array_header, pack_records
 from morpheus_kit.queue.schema import Event, GroupRecord, MessageRecord, QueuedMessage, SharedInfo, pack
-from morpheus_kit.queue.scripts import CommitItem, CommitPart, GateItem, Queue
+from morpheus_kit.queue.scripts import CommitItem, GateItem, Queue
 from morpheus_kit.rpc.client import open_channel
 from morpheus_kit.rpc.server import RpcServer
 from services.tracker.app import build as build_tracker
 from services.tracker.config import Config as TrackerConfig
+from tests.integration.commits import commit_of
 
 ACCEPTED_MS = 1_790_000_000_000
 MONTH = "202609"
@@ -73,27 +74,15 @@ class Group:
         await self.queue.stage(part, "r", elements, 0)
         record = GroupRecord(self.shared(), 0, total, self.accepted_ms, "default")
         await self.queue.commit_part(
-            CommitPart(
-                part=part,
-                group=part.rpartition("/")[0],
+            commit_of(
+                part,
+                total,
                 request_id="r",
-                count=total,
-                body_digest="body",
-                shared_digest="shared",
                 shared_blob=shared,
                 method=self.method,
-                priority="normal",
-                send_ms=0,
-                expires_ms=0,
-                parts=0,
-                total=total,
-                rejected=0,
-                reply=b"reply",
-                idem_ttl_s=1000,
                 ref=self.prefix,
                 month=MONTH,
                 records=pack_records((), [record]),
-                events=[],
             )
         )
 

@@ -8,10 +8,11 @@ import sys
 import pytest
 
 from morpheus_kit.clock import ManualClock
+from morpheus_kit.lifecycle import pause
 from morpheus_kit.queue import schema
 from morpheus_kit.queue.elements import Element
 from morpheus_kit.queue.scripts import Claimed
-from services.dispatcher.pauses import Wake, pause, unless
+from services.dispatcher.pauses import Wake, unless
 from services.dispatcher.providers.test import TestProvider
 from services.dispatcher.receipts import ReceiptRunner
 from services.dispatcher.recovery import slices_of

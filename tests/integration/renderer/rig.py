@@ -1,0 +1,83 @@
+"""A renderer as it runs, and a client of it, for the tests of this folder."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import msgpack
+import psutil
+from morpheus.renderer.v1 import renderer_pb2, renderer_pb2_grpc
+
+from morpheus_kit.lifecycle import Unit
+
+
+def _png_part(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+PIXEL = (
+    b"\x89PNG\r\n\x1a\n"
+    + _png_part(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
+    + _png_part(b"IDAT", zlib.compress(bytes(2)))
+    + _png_part(b"IEND", b"")
+)
+
+
+class Renderer:
+    """A running service with its template folder and a stub."""
+
+    def __init__(self, unit: Unit, folder: Path, channel: grpc.aio.Channel) -> None:
+        self.unit = unit
+        self.folder = folder
+        self.channel = channel
+        self._stub: renderer_pb2_grpc.RendererServiceAsyncStub = renderer_pb2_grpc.RendererServiceStub(channel)
+
+    def write(self, path: str, content: str | bytes) -> None:
+        """A file of the template store."""
+        target = self.folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content.encode() if isinstance(content, str) else content)
+
+    async def warm(self, *paths: str) -> renderer_pb2.WarmTemplatesResponse:
+        """Calls WarmTemplates."""
+        return await self._stub.WarmTemplates(renderer_pb2.WarmTemplatesRequest(paths=paths), timeout=20)
+
+    async def render(self, *recipients: dict[str, Any], **group: Any) -> list[renderer_pb2.RenderedMessage]:
+        """Calls RenderMessages; answers in the order of the recipients, each exactly once."""
+        return [message for chunk in await self.chunks(*recipients, **group) for message in chunk.messages]
+
+    async def chunks(self, *recipients: dict[str, Any], **group: Any) -> list[renderer_pb2.RenderMessagesResponse]:
+        """The same, as they came."""
+        shared = {"outer_template": "outer.html", "inner_template": "inner.html", "subject_template": "Hi"} | group
+        request = renderer_pb2.RenderMessagesRequest(group=renderer_pb2.GroupContent(**shared))
+        for index, recipient in enumerate(recipients):
+            fields = {"id": f"m{index}"} | recipient
+            if "context" in fields:
+                fields["context"] = msgpack.packb(fields["context"])
+            request.messages.add(**fields)
+        chunks = [chunk async for chunk in self._stub.RenderMessages(request, timeout=60)]
+        ids = [message.id for chunk in chunks for message in chunk.messages]
+        assert sorted(ids) == sorted(message.id for message in request.messages)
+        return chunks
+
+    def workers(self) -> list[psutil.Process]:
+        """Worker processes of this service."""
+        found = []
+        for child in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ended while we looked
+                if str(self.folder.parent) in " ".join(child.cmdline()):
+                    found.append(child)
+        return found
+
+
+Start = Callable[..., Any]
+
+
+def codes(answers: list[renderer_pb2.RenderedMessage]) -> list[str]:
+    return [answer.failure.code for answer in answers]
