@@ -1,4 +1,4 @@
-"""Segments by another way, over encoded octets of published codecs, to hold `services.dispatcher.segments` against."""
+"""Segments by another way, over encoded octets of published codecs, to hold `morpheus_kit.sms.segments` against."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Numbers and senders of text messages: what intake judges and the dispatcher prices."""
+"""Numbers, senders and segments of text messages: what intake judges, a preview shows and the dispatcher prices."""

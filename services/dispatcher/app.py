@@ -18,6 +18,7 @@ from morpheus_kit.config import ConfigError
 from morpheus_kit.errors import UnavailableError
 from morpheus_kit.ids import consumer_name
 from morpheus_kit.lifecycle import Part, Task, Unit
+from morpheus_kit.prices import read_prices
 from morpheus_kit.queue.opened import open_queues
 from morpheus_kit.queue.pacing import Pace
 from morpheus_kit.queue.scripts import Queue
@@ -32,7 +33,6 @@ from services.dispatcher.jobs import Jobs
 from services.dispatcher.lookups import LOOK_UPS_PER_SECOND, LookUps
 from services.dispatcher.outlets import Outlets
 from services.dispatcher.pauses import Wake
-from services.dispatcher.prices import read_prices
 from services.dispatcher.providers.base import CanLookUp, Provider
 from services.dispatcher.providers.bird import BirdProvider
 from services.dispatcher.providers.mandrill import MandrillProvider

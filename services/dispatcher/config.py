@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from morpheus_kit.config import LongSecret, Settings, split_list
-from services.dispatcher.prices import read_prices
+from morpheus_kit.prices import read_prices
 from services.dispatcher.providers.smtp_url import parse_smtp_url
 
 Policy = Literal["resend", "give_up"]
@@ -129,7 +129,7 @@ class Config(Settings):
     prices_file: Path | None = Field(
         None,
         description="TOML file of prices, per method, of SMS per country; absent: round figures that are shipped "
-        "(`services/dispatcher/prices.toml`).",
+        "(`morpheus_kit/prices.toml`).",
     )
     public_url: str = Field("", description="URL of the gateway from outside; where providers tell what became of SMS.")
     smtp_url: str = Field(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from services.dispatcher import segments
-from services.dispatcher.prices import Cost, Prices
-from services.dispatcher.segments import Segments
+from morpheus_kit.prices import Cost, Prices
+from morpheus_kit.sms import segments
+from morpheus_kit.sms.segments import Segments
 
 Detail = dict[str, Any]
 

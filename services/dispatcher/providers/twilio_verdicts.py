@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
+from morpheus_kit.prices import MICROS, Cost
 from morpheus_kit.reasons import ReasonCode
 from services.dispatcher.cost import Detail, cost_detail
-from services.dispatcher.prices import MICROS, Cost
 from services.dispatcher.providers.http_verdicts import answer_of, wait_of
 from services.dispatcher.verdicts import Answer, Verdict
 

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from services.dispatcher.segments import measure
+from morpheus_kit.sms.segments import measure
 from tests.segments_reference import random_texts, reference_count
 
 TEXTS = 1_000_000  # ≤ 60 s of one core

@@ -9,12 +9,12 @@ import pytest
 from morpheus.renderer.v1 import renderer_pb2
 
 from morpheus_kit.clock import ManualClock
+from morpheus_kit.prices import read_prices
 from morpheus_kit.queue import schema
 from morpheus_kit.queue.elements import Element
 from services.dispatcher.composition import Rejected, compose
 from services.dispatcher.cost import Costing
 from services.dispatcher.groups import make_group
-from services.dispatcher.prices import read_prices
 from services.dispatcher.providers.test import TestProvider
 from services.dispatcher.receipts import ReceiptRunner
 from services.dispatcher.results import Held, event_detail

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.dispatcher.cost import Costing, cost_detail, without_cost
-from services.dispatcher.prices import SHIPPED, Cost, PriceError, micros_of, read_prices
+from morpheus_kit.prices import SHIPPED, Cost, PriceError, micros_of, read_prices
 
 
 @pytest.mark.parametrize(
@@ -47,19 +46,3 @@ def test_a_table_with_a_fault_says_where(tmp_path: Path, table: str, why: str) -
 def test_a_table_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(PriceError, match="No such file"):
         read_prices(tmp_path / "none.toml")
-
-
-def test_details_of_messages() -> None:
-    costing = Costing(read_prices(), downgrade=True)
-    assert costing.of_email("ses") == {"cost_micros": 100, "cost_currency": "EUR"}
-    assert costing.of_email("test") == {}
-    detail = costing.of_sms("+447400123456", "a" * 152 + "€" + "a" * 152)
-    assert detail == {"segments": 3, "encoding": "gsm7", "cost_micros": 120_000, "cost_currency": "EUR"}
-    assert without_cost(detail) == {"segments": 3, "encoding": "gsm7"}
-    assert costing.of_sms("+447400123456", "’")["offending"] == "U+2019 RIGHT SINGLE QUOTATION MARK"
-    assert cost_detail(None) == {}
-
-
-def test_text_is_made_plain_only_where_that_is_wanted() -> None:
-    assert Costing(read_prices(), downgrade=True).text("It’s") == "It's"
-    assert Costing(read_prices(), downgrade=False).text("It’s") == "It’s"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.dispatcher.segments import Encoding, describe, downgrade, measure
+from morpheus_kit.sms.segments import Encoding, describe, downgrade, measure
 from tests.segments_reference import random_texts, reference_count
 
 GSM, UCS = Encoding.GSM7, Encoding.UCS2
