@@ -104,8 +104,11 @@ async def _can_wait(redis: Redis) -> bool:
 
 
 async def _check_layout(redis: Redis, partitions: int) -> None:
-    await redis.set(LAYOUT, str(partitions), nx=True)
-    stored = int(_text(await redis.get(LAYOUT)))
+    found = await redis.get(LAYOUT)
+    if found is None:  # where the memory is full nothing can be set, but what empties it must be able to start
+        await redis.set(LAYOUT, str(partitions), nx=True)
+        found = await redis.get(LAYOUT)
+    stored = int(_text(found))
     if stored != partitions:
         raise ConfigError(
             f"MORPHEUS_PARTITIONS is {partitions}, but this Redis was laid out for {stored}; "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, cast
 
 from redis.exceptions import RedisError
@@ -155,6 +155,18 @@ class ControlSteps(Runner):
         """Acknowledges and deletes recorded entries of `outcomes`; how many were there."""
         check_count(entry_ids)
         return int(await self.run("ack_outcomes", TRACKERS, *entry_ids)) if entry_ids else 0
+
+    async def bury_outcomes(self, entry_ids: Sequence[str | bytes], letters: Sequence[Mapping[bytes, bytes]]) -> int:
+        """Keeps in `dead` what of these entries cannot be recorded, and acknowledges and deletes them.
+
+        How many letters were added: none when the first entry is gone, since then it was done before.
+        """
+        check_count(entry_ids)
+        check_count(letters)
+        args: list[Arg] = [len(entry_ids), *entry_ids]
+        for letter in letters:
+            args += [len(letter), *(word for field in letter.items() for word in field)]
+        return int(await self.run("bury_outcomes", TRACKERS, *args)) if entry_ids else 0
 
 
 def _flat(entries: list[object]) -> list[tuple[bytes, dict[bytes, bytes]]]:

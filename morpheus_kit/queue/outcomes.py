@@ -39,6 +39,8 @@ class Outcome:
     messages: list[MessageRecord] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     group_events: list[GroupEvent] = field(default_factory=list)
+    stripped: dict[str, str] = field(default_factory=dict)
+    """Why the documents of these references are kept stripped. No entry says it, only a tracker to its store."""
 
 
 def pack_records(messages: Sequence[MessageRecord] = (), groups: Sequence[GroupRecord] = ()) -> bytes:
@@ -46,6 +48,16 @@ def pack_records(messages: Sequence[MessageRecord] = (), groups: Sequence[GroupR
     if not messages and not groups:
         return b""
     return zstandard.ZstdCompressor(level=_LEVEL).compress(_encoder.encode((groups, messages)))
+
+
+def pack_outcome(outcome: Outcome) -> dict[bytes, bytes]:
+    """The fields of an entry, the inverse of `unpack_outcome`; at most 65,535 events."""
+    fields = {b"records": pack_records(outcome.messages, outcome.groups)}
+    if outcome.events:
+        fields[b"events"] = _encoder.encode(outcome.events)
+    if outcome.group_events:
+        fields[b"group_events"] = _encoder.encode(outcome.group_events)
+    return {name: value for name, value in fields.items() if value}
 
 
 def array_header(count: int) -> bytes:

@@ -40,7 +40,10 @@ RECEIPT_MEMORY: Final = 0.95
 
 # Record what happened already, so they may pass `maxmemory`.
 _ALLOW_OOM: Final = frozenset(
-    ["ack_outcomes", "commit_sends", "control", "dead", "hand_back", "receipt", "recover", "renew", "suppress", "timer"]
+    [
+        *("ack_outcomes", "bury_outcomes", "commit_sends", "control", "dead", "hand_back", "prepare", "receipt"),
+        *("recover", "renew", "suppress", "timer"),
+    ]
 )
 _TOLD_BY_SCRIPTS: Final = (
     ReasonCode.GROUP_CANCELLED,

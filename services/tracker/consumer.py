@@ -1,7 +1,8 @@
 """Reads the `outcomes` stream of one partition into the record store.
 
-An entry leaves the stream only after the store has committed it. What cannot be decoded, now or
-ever, goes to `dead`; what a newer release wrote is left for it; everything else goes on.
+An entry leaves the stream only after the store has committed it. What can never be decoded or written
+goes to `dead`, of a message with a stripped record in its place; what a newer release wrote is left for it;
+everything else goes on.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from morpheus_kit.errors import MorpheusError
 from morpheus_kit.lifecycle import pause as pause_until
 from morpheus_kit.queue.keys import TRACKERS
 from morpheus_kit.queue.outcomes import Outcome, unpack_outcome
+from morpheus_kit.queue.runner import MAX_ITEMS
 from morpheus_kit.queue.schema import NewerVersionError, pack
 from morpheus_kit.queue.scripts import Queue
-from services.tracker.store.base import RecordStore, StoreDownError
+from services.tracker.poison import letter_of, pieces, strip
+from services.tracker.store.base import RecordStore, Refusal, StoreDownError
 from services.tracker.suppressions import Suppressions
 
 log = logs.get_logger(__name__)
@@ -131,17 +134,49 @@ class Consumer:
         except StoreDownError:
             raise
         except Exception as exc:  # noqa: BLE001  one entry that the store can never take must not stop the others
-            if len(items) == 1:
-                await self._refuse(items[0].entry_id, items[0].fields, exc)
-                return
-            for item in items:
-                await self._write([item])
+            await (self._take_apart(items[0], exc) if len(items) == 1 else self._write_each(items))
             return
-        self._refused = 0
+        if len(refused) > MAX_ITEMS and len(items) > 1:
+            await self._write_each(items)  # the store tells of them again
+            return
+        self._count(len(refused), all_of_it=bool(refused) and len(refused) == len(outcome.messages))
         await self._suppressions.follow(outcome)
-        for record, reason in refused:
-            await self._bury(b"record", reason, {b"record": pack(record)})
-        await self._queue.ack_outcomes([item.entry_id for item in items])
+        await self._end([item.entry_id for item in items], [_letter(refusal) for refusal in refused])
+
+    async def _write_each(self, items: Sequence[Decoded]) -> None:
+        for item in items:
+            await self._write([item])
+
+    async def _take_apart(self, item: Decoded, error: Exception) -> None:
+        """Each group and message of an entry alone; of those that are refused, what can be kept."""
+        if self._is_newer(item.entry_id, error):
+            return
+        self._count(1, all_of_it=True)
+        letters = []
+        for piece in pieces(item.outcome):
+            try:
+                refused = await self._store.write(piece)
+                await self._suppressions.follow(piece)
+            except StoreDownError:
+                raise
+            except Exception as exc:  # noqa: BLE001  as above
+                if self._is_newer(item.entry_id, exc):
+                    return
+                letters.append(letter_of(piece, repr(exc), item.entry_id))
+                await self._write_stripped(piece, exc)
+            else:
+                letters += [_letter(refusal) for refusal in refused]
+        await self._end([item.entry_id], letters)
+
+    async def _write_stripped(self, piece: Outcome, error: Exception) -> None:
+        if piece.groups or piece.group_events:
+            return
+        try:
+            await self._store.write(strip(piece, repr(error)))
+        except StoreDownError:
+            raise
+        except Exception as exc:  # noqa: BLE001  what was said of it is in `dead`, and nothing more can be done
+            log.error("stripped_record_refused", partition=self._keys.partition, error=repr(exc))  # noqa: TRY400
 
     async def _read(self) -> list[Entry]:
         """First, at the start and after each failure, what this consumer was given and has not finished.
@@ -176,18 +211,34 @@ class Consumer:
         return [(entry_id, fields) for entry_id, fields in answer[1] if fields]
 
     async def _refuse(self, entry_id: bytes, fields: Fields, error: Exception) -> None:
-        if isinstance(error, NewerVersionError):
-            log.warning("outcome_is_newer", partition=self._keys.partition, entry=entry_id.decode(), error=repr(error))
+        """An entry that cannot be decoded."""
+        if self._is_newer(entry_id, error):
             return
-        self._refused += 1
-        if self._refused > _MOST_REFUSED:
-            raise StoreDownError(f"{_MOST_REFUSED} entries in a row were refused; the fault is not theirs") from error
-        await self._bury(b"outcome", repr(error), {**fields, b"entry": entry_id})
-        await self._queue.ack_outcomes([entry_id])
+        self._count(1, all_of_it=True)
+        letter = {**fields, b"kind": b"outcome", b"reason": repr(error).encode(), b"entry": entry_id}
+        await self._end([entry_id], [letter])
 
-    async def _bury(self, kind: bytes, reason: str, content: Fields) -> None:
-        log.error("outcome_is_dead", partition=self._keys.partition, kind=kind.decode(), reason=reason)
-        await self._redis.xadd(self._keys.dead, {**content, b"kind": kind, b"reason": reason.encode()})
+    def _is_newer(self, entry_id: bytes, error: Exception) -> bool:
+        if not isinstance(error, NewerVersionError):
+            return False
+        log.warning("outcome_is_newer", partition=self._keys.partition, entry=entry_id.decode(), error=repr(error))
+        return True
+
+    def _count(self, refused: int, *, all_of_it: bool) -> None:
+        """Too many in a row say that the fault is not theirs: no bad release may bin a whole campaign."""
+        self._refused = self._refused + refused if all_of_it else 0
+        if self._refused > _MOST_REFUSED:
+            raise StoreDownError(f"{_MOST_REFUSED} records in a row were refused; the fault is not theirs")
+
+    async def _end(self, entry_ids: Sequence[bytes], letters: Sequence[Fields]) -> None:
+        """These are recorded, or what of them cannot be is in `dead`."""
+        for letter in letters:
+            reason = letter[b"reason"].decode()
+            log.error("outcome_is_dead", partition=self._keys.partition, kind=letter[b"kind"].decode(), reason=reason)
+        if letters:
+            await self._queue.bury_outcomes(entry_ids, letters)
+        else:
+            await self._queue.ack_outcomes(entry_ids)
 
     async def _leave(self) -> None:
         """A consumer is deleted only when it has nothing pending, else what it holds would be lost."""
@@ -199,6 +250,10 @@ class Consumer:
                 await self._redis.xgroup_delconsumer(self._keys.outcomes, TRACKERS, self._name)
         except (RedisError, OSError, TimeoutError) as exc:
             log.warning("consumer_not_deleted", partition=self._keys.partition, error=repr(exc))
+
+
+def _letter(refusal: Refusal) -> Fields:
+    return {b"kind": b"record", b"reason": refusal.reason.encode(), b"record": pack(refusal.record)}
 
 
 def _time_ms(entry_id: bytes) -> int:

@@ -17,6 +17,8 @@ VERSION = 1
 
 _ID_CHARS, _MASK = 36, 0xFFFFFFFF
 _UNRENDERED, _RECONSTRUCTED, _RENDERED = 1, 2, 3
+_STRIPPED = -1
+"""In the place of a digest: less than any."""
 
 
 class Head(msgspec.Struct, array_like=True):
@@ -106,9 +108,13 @@ def head_of(record: MessageRecord, rank: tuple[int, int]) -> Head:
     )
 
 
-def stripped_head(rank: tuple[int, int], now_ms: int, error: str) -> Head:
-    """What stands in the place of a record that cannot be kept: nothing but when and why."""
-    return Head(record=rank, accepted_at_ms=now_ms, error=error)
+def stripped_head(record: MessageRecord, now_ms: int, error: str) -> Head:
+    """What stands in the place of a record that cannot be kept: nothing but when and why.
+
+    The same record is better than it, so whoever did not get to keep the whole elsewhere is told again.
+    """
+    rank, _ = record_rank(record)
+    return Head(record=(rank, _STRIPPED), accepted_at_ms=now_ms, error=error)
 
 
 def body_of(record: MessageRecord) -> Body:

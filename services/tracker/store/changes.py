@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
 
+from morpheus_kit.queue.outcomes import Outcome
 from morpheus_kit.queue.schema import Event, MessageRecord, NewerVersionError
 from services.tracker.documents import Body, Head, body_of, head_of, record_rank, stripped_head
 from services.tracker.states import Step, fold, steps_of
@@ -18,12 +19,14 @@ _ID_CHARS = 36
 class Change:
     """All that a batch says about one message."""
 
-    __slots__ = ("events", "record", "reference")
+    __slots__ = ("error", "events", "record", "reference")
 
     def __init__(self, reference: str) -> None:
         self.reference = reference
         self.record: MessageRecord | None = None
         self.events: list[Event] = []
+        self.error = ""
+        """Why its record is kept stripped, whatever it holds."""
 
 
 class Applied(NamedTuple):
@@ -36,15 +39,17 @@ class Applied(NamedTuple):
     """What the feed of events tells about it; all of its past when its record has come now."""
 
 
-def collect(records: Iterable[MessageRecord], events: Iterable[Event]) -> dict[str, Change]:
+def collect(outcome: Outcome) -> dict[str, Change]:
     """Records and events by message; of several records of one the best counts."""
     changes: dict[str, Change] = {}
-    for record in records:
+    for record in outcome.messages:
         change = _change(changes, record.reference)
         if change.record is None or record_rank(record) > record_rank(change.record):
             change.record = record
-    for event in events:
+    for event in outcome.events:
         _change(changes, event.reference).events.append(event)
+    for reference, error in outcome.stripped.items():
+        _change(changes, reference).error = error
     return changes
 
 
@@ -55,12 +60,7 @@ def apply(message_id: str, change: Change, old: Head | None, now_ms: int) -> App
     folded = fold(message_id, head.folded, change.events, steps)
     record = change.record
     if record is not None and (rank := record_rank(record)) > head.record:
-        try:
-            taken = Applied(head_of(record, rank), body_of(record))
-        except NewerVersionError:
-            raise
-        except ValueError as exc:
-            taken = stripped(record, str(exc), now_ms)
+        taken = _taken(record, rank, change.error, now_ms)
         taken.head.folded = folded
         return taken._replace(steps=steps if head.record[0] else steps_of(message_id, folded))
     if old is not None and folded == head.folded:
@@ -68,10 +68,21 @@ def apply(message_id: str, change: Change, old: Head | None, now_ms: int) -> App
     return Applied(msgspec.structs.replace(head, folded=folded), steps=steps)
 
 
+def _taken(record: MessageRecord, rank: tuple[int, int], error: str, now_ms: int) -> Applied:
+    if error:
+        return stripped(record, error, now_ms)
+    try:
+        return Applied(head_of(record, rank), body_of(record))
+    except NewerVersionError:
+        raise
+    except ValueError as exc:
+        return stripped(record, str(exc), now_ms)
+
+
 def stripped(record: MessageRecord, reason: str, now_ms: int) -> Applied:
     """What stands in the place of a record that cannot be kept."""
     refusal = Refusal(record, f"{record.reference}: {reason}")
-    return Applied(stripped_head(record_rank(record), now_ms, reason), Body(), refusal)
+    return Applied(stripped_head(record, now_ms, reason), Body(), refusal)
 
 
 def _change(changes: dict[str, Change], reference: str) -> Change:

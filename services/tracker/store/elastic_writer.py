@@ -33,7 +33,7 @@ class Target:
     def __init__(self, address: Address, change: Change) -> None:
         self.address = address
         self.change = change
-        self.error = ""
+        self.error = change.error
         """Why the store refuses the whole document, for ever."""
         self.refusal: Refusal | None = None
 
@@ -50,7 +50,7 @@ class ElasticWriter:
     async def write(self, outcome: Outcome) -> list[Refusal]:
         """Returns the records that were kept stripped. StoreDownError; ValueError for what can never be written."""
         await self._groups.write(outcome.groups, outcome.group_events)
-        changes = collect(outcome.messages, outcome.events)
+        changes = collect(outcome)
         targets = [await self._target(message_id, change) for message_id, change in changes.items()]
         families = _families(targets)
         shared = await self._groups.shared_of(families)

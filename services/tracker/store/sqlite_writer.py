@@ -127,7 +127,7 @@ class SqliteWriter:
             self._write_group(group)
         for operation in outcome.group_events:
             self._write_operation(operation)
-        changes = collect(outcome.messages, outcome.events)
+        changes = collect(outcome)
         rows, refused = Rows(), list[Refusal]()
         for message_id, stored in self._read(changes):
             self._fold(message_id, changes[message_id], stored, rows, refused)

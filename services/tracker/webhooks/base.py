@@ -91,7 +91,7 @@ def _unquoted(text: bytes) -> bytes:
     What is not well-formed takes the slow way. (In a batch of Mandrill every third character is an escape.)
     """
     spaced = text.replace(b"+", b" ")
-    if b"=" not in text and b"\n" not in text:
+    if b"=" not in text and b"\n" not in text and b"\r" not in text:
         found = a2b_qp(spaced.replace(b"%", b"="))
         if len(found) == len(text) - 2 * text.count(b"%"):
             return found

@@ -75,6 +75,16 @@ async def test_receipts_stop_at_their_own_limit(rig: Rig) -> None:
         await rig.queue.receipt([receipt("b")], outcomes_limit=0)
 
 
+async def test_what_is_buried_twice_is_in_dead_once_and_its_entry_gone(rig: Rig) -> None:
+    queue = rig.queue
+    entry = await queue.redis.xadd(queue.keys.outcomes, {"records": b"\x00"})
+    for added in (2, 0):
+        assert await queue.bury_outcomes([entry], [{b"kind": b"record", b"n": b"1"}, {b"kind": b"outcome"}]) == added
+    letters = [fields for _, fields in await queue.redis.xrange(queue.keys.dead)]
+    assert letters == [{b"kind": b"record", b"n": b"1"}, {b"kind": b"outcome"}]
+    assert await queue.redis.xlen(queue.keys.outcomes) == 0
+
+
 async def test_a_part_with_send_at_starts_when_it_is_due(rig: Rig) -> None:
     due = now_ms() + 200
     await rig.post(send_ms=due)

@@ -25,6 +25,7 @@ def test_a_form_is_read_as_it_was_written(fields: list[tuple[str, str]]) -> None
 @example("a=%%341")
 @example("a=%3D=%")
 @example("=3D")
+@example("%\r")
 def test_any_text_is_read_as_the_standard_library_does(text: str) -> None:
     try:
         wanted = parse_qsl(text, keep_blank_values=True, errors="strict")
