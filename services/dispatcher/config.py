@@ -124,7 +124,9 @@ class Config(Settings):
         description="Most messages a second to Bird, over all dispatchers; 0: as fast as it takes them.",
     )
     sms_downgrade: bool = Field(
-        False, description="Make typeset quotes, dashes and spaces of an SMS plain where that alone makes it GSM-7."
+        False,
+        description="Make typeset quotes, dashes and spaces of an SMS plain where that alone makes it GSM-7. The same "
+        "in dispatcher and renderer.",
     )
     prices_file: Path | None = Field(
         None,

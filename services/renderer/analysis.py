@@ -1,16 +1,17 @@
-"""Compiles one template, and says what it refers to."""
+"""Compiles one template, and says what it refers to and what it reads."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from jinja2 import BaseLoader, nodes
+from jinja2 import BaseLoader, meta, nodes
 
 from morpheus_kit.reasons import ReasonCode
 from services.renderer.environment import MARKDOWN, Sandbox
 from services.renderer.failures import explain
 from services.renderer.filters import Formats
-from services.renderer.frames import Compile, Compiled
+from services.renderer.frames import Compile, Compiled, Description, Reference
 from services.renderer.markdown import written
 from services.renderer.shared_cache import CompiledTemplate
 
@@ -30,7 +31,7 @@ def compile_template(order: Compile) -> Compiled:
         source = order.source.decode()
     except UnicodeDecodeError as exc:
         line = order.source.count(b"\n", 0, exc.start) + 1
-        return _refused(f"{order.path}, line {line}: {NOT_TEXT}")
+        return _refused(f"{order.path}, line {line}: {NOT_TEXT}", line)
     try:
         tree = _TEXT.parse(source, order.path)
         found = references(tree, order.path)
@@ -41,12 +42,21 @@ def compile_template(order: Compile) -> Compiled:
         content = CompiledTemplate.pack(html, plain)
     except Exception as exc:  # noqa: BLE001  whatever a template's source can raise concerns that template only
         error = explain(exc)
-        return Compiled(
-            code=error.code.value, text=error.text if order.path in error.text else f"{order.path}: {error.text}"
-        )
+        text = error.text if order.path in error.text else f"{order.path}: {error.text}"
+        return Compiled(code=error.code.value, text=text, line=getattr(exc, "lineno", 0))
     if len(content) > LARGEST_CODE:
         return _refused(f"{order.path}: it compiles to more than {LARGEST_CODE} bytes")
     return Compiled(found.required, found.optional, content=content)
+
+
+def describe_template(order: Compile) -> Description:
+    """What a template that can be compiled reads, sets and refers to; or why it cannot."""
+    compiled = compile_template(order)
+    if compiled.code:
+        return Description(code=compiled.code, text=compiled.text, line=compiled.line)
+    tree = _TEXT.parse(order.source.decode(), order.path)
+    found = sorted(_references(tree), key=lambda reference: reference.line)
+    return Description(sorted(meta.find_undeclared_variables(tree)), sorted(_names_set(tree)), found)
 
 
 def references(tree: nodes.Template, path: str) -> Compiled:
@@ -56,7 +66,7 @@ def references(tree: nodes.Template, path: str) -> Compiled:
     for node in tree.find_all((nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)):
         names = _literal_names(node.template)  # type: ignore[attr-defined]  # all four have it
         if names is None:
-            return _refused(f"{path}, line {node.lineno}: {NOT_LITERAL}")
+            return _refused(f"{path}, line {node.lineno}: {NOT_LITERAL}", node.lineno)
         if isinstance(node, nodes.Include) and node.ignore_missing:
             optional.extend(names)
         else:
@@ -64,8 +74,36 @@ def references(tree: nodes.Template, path: str) -> Compiled:
     return Compiled(required, optional)
 
 
-def _refused(text: str) -> Compiled:
-    return Compiled(code=ReasonCode.TEMPLATE_INVALID.value, text=text)
+def _references(tree: nodes.Template) -> Iterator[Reference]:
+    """Of a template whose names are all literal."""
+    for node in tree.find_all((nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)):
+        kind = {nodes.Extends: "extends", nodes.Include: "include"}.get(type(node), "import")
+        names = _literal_names(node.template) or []  # type: ignore[attr-defined]  # all four have it
+        optional = isinstance(node, nodes.Include) and node.ignore_missing
+        yield Reference(kind, names, node.lineno, optional, getattr(node, "with_context", True))
+
+
+def _names_set(tree: nodes.Template) -> Iterator[str]:
+    """Names that what it includes or extends finds set: by `set`, `for`, `with`, `import` and `macro`."""
+    for node in tree.find_all((nodes.Name, nodes.With, nodes.Macro, nodes.Import, nodes.FromImport)):
+        if isinstance(node, nodes.Name) and node.ctx == "store":
+            yield node.name
+        elif isinstance(node, nodes.With):
+            yield from (name.name for target in node.targets for name in _names_in(target))
+        elif isinstance(node, nodes.Macro):
+            yield node.name
+        elif isinstance(node, nodes.Import):
+            yield node.target
+        elif isinstance(node, nodes.FromImport):
+            yield from (name if isinstance(name, str) else name[1] for name in node.names)
+
+
+def _names_in(target: nodes.Node) -> Iterator[nodes.Name]:
+    return iter([target]) if isinstance(target, nodes.Name) else target.find_all(nodes.Name)
+
+
+def _refused(text: str, line: int = 0) -> Compiled:
+    return Compiled(code=ReasonCode.TEMPLATE_INVALID.value, text=text, line=line)
 
 
 def _literal_names(node: nodes.Expr) -> list[str] | None:

@@ -11,7 +11,9 @@ from morpheus_kit.rpc.server import RpcServer
 from services.renderer.catalog import Catalog
 from services.renderer.config import Config
 from services.renderer.files import GroupFiles
+from services.renderer.inspection import Inspector
 from services.renderer.pool import PoolLimits, WorkerPool
+from services.renderer.preview import Previewer
 from services.renderer.service import RendererService
 from services.renderer.shared_cache import OwnedCache
 from services.renderer.slices import SliceRunner
@@ -28,6 +30,8 @@ def build(config: Config) -> Unit:
     )
     pool = WorkerPool(cache, limits)
     catalog = Catalog(store, cache, pool.compile, SystemClock(), config.seconds_seen)
-    service = RendererService(catalog, SliceRunner(pool, catalog, GroupFiles(store, config.max_message)))
+    slices = SliceRunner(pool, catalog, GroupFiles(store, config.max_message))
+    previewer = Previewer(downgrade=config.sms_downgrade)
+    service = RendererService(catalog, slices, Inspector(store, pool.describe), previewer)
     server = RpcServer(config.renderer_addr, service.register)
     return Unit(config.service, [store, pool, server], grace_seconds=config.grace)

@@ -143,17 +143,10 @@ class Catalog:
         async with self._turns.of(path):
             listed = self._listed.get(path)
             if listed is None or self._clock.monotonic() >= listed.until:
-                names = await self._list(path)
+                names = await list_variants(self._store, path)
                 listed = self._listed[path] = Listed(names, self._clock.monotonic() + self._ttl)
             _keep_latest(self._listed, path)
             return listed.names
-
-    async def _list(self, path: str) -> list[str]:
-        prefix = prefix_of(path)
-        try:
-            return variants(path, await self._store.list(prefix, MOST_BESIDE)) if prefix else []
-        except (InvalidInputError, TooLargeError) as exc:
-            raise TemplateFailureError(ReasonCode.TEMPLATE_INVALID, f"template {exc.message}") from exc
 
     async def _read_pinned(self, path: str, version: str) -> Blob:
         try:
@@ -185,6 +178,15 @@ class Catalog:
             except NotFoundError:
                 absent.add(path)
         return path not in absent
+
+
+async def list_variants(store: TemplateStore, path: str) -> list[str]:
+    """What stands beside `path` in the store: its variants for locales, and texts. TemplateFailureError."""
+    prefix = prefix_of(path)
+    try:
+        return variants(path, await store.list(prefix, MOST_BESIDE)) if prefix else []
+    except (InvalidInputError, TooLargeError) as exc:
+        raise TemplateFailureError(ReasonCode.TEMPLATE_INVALID, f"template {exc.message}") from exc
 
 
 def _keep_latest(entries: OrderedDict[Any, Any], key: object) -> None:

@@ -125,6 +125,11 @@ class Config(Settings):
     default_time_zone: Annotated[str, AfterValidator(check_time_zone)] = Field(
         "UTC", description="Time zone of recipients whose context has no `time_zone`, e.g. `Europe/London`."
     )
+    sms_downgrade: bool = Field(
+        False,
+        description="Previews show typeset quotes, dashes and spaces of an SMS plain where that alone makes it GSM-7. "
+        "The same in dispatcher and renderer.",
+    )
     grace: float = Field(25.0, gt=0, description="Seconds to finish what is under way when asked to stop.")
 
     @property

@@ -1,9 +1,9 @@
 """What passes through the pipes between the front and its workers: frames of length, kind and payload.
 
-Front to worker: RENDER (a serialized RenderMessagesRequest) or COMPILE (a `Compile`), and CONTENT in answer to
-FETCH. Worker to front: READY once, then per order any number of CHUNK and FETCH, and at its end DONE (with a
-`Compiled` after COMPILE), REFUSED, when it is no order, or LOST, when the shared cache lacks templates of the slice
-(path to version), before any CHUNK.
+Front to worker: RENDER (a serialized RenderMessagesRequest), COMPILE or DESCRIBE (a `Compile`), and CONTENT in answer
+to FETCH. Worker to front: READY once, then per order any number of CHUNK and FETCH, and at its end DONE (with a
+`Compiled` after COMPILE, a `Description` after DESCRIBE), REFUSED, when it is no order, or LOST, when the shared cache
+lacks templates of the slice (path to version), before any CHUNK.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import msgspec
 LOADING = -2
 """The position of a worker that loads a library: slow once, and no message's fault."""
 
-READY, RENDER, COMPILE, CHUNK, DONE, REFUSED, LOST, FETCH, CONTENT = range(9)
+READY, RENDER, COMPILE, CHUNK, DONE, REFUSED, LOST, FETCH, CONTENT, DESCRIBE = range(10)
 
 _HEADER = struct.Struct(">IBI")
 _PROGRESS = struct.Struct("<iI")
@@ -43,7 +43,8 @@ class Compile(msgspec.Struct, frozen=True):
 class Compiled(msgspec.Struct, frozen=True):
     """Each reference is the names of which one must exist; an optional one may miss altogether.
 
-    `content` is the template's file of the shared cache; with a `code` there is none, and `text` says why.
+    `content` is the template's file of the shared cache; with a `code` there is none, and `text` says why, `line`
+    where (0: as a whole).
     """
 
     required: list[list[str]] = []
@@ -51,6 +52,28 @@ class Compiled(msgspec.Struct, frozen=True):
     code: str = ""
     text: str = ""
     content: bytes = b""
+    line: int = 0
+
+
+class Reference(msgspec.Struct, frozen=True):
+    """One `extends`, `include` or `import`: names of which the first that is there is taken."""
+
+    kind: str
+    names: list[str]
+    line: int
+    optional: bool = False
+    sees_context: bool = True
+
+
+class Description(msgspec.Struct, frozen=True):
+    """What one template reads that it does not set, what it sets, and what it refers to; a fault as in `Compiled`."""
+
+    reads: list[str] = []
+    sets: list[str] = []
+    references: list[Reference] = []
+    code: str = ""
+    text: str = ""
+    line: int = 0
 
 
 class Content(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -18,7 +19,7 @@ from morpheus_kit.config import PREFIX
 from morpheus_kit.errors import UnavailableError
 from morpheus_kit.reasons import ReasonCode
 from services.renderer import frames
-from services.renderer.frames import Compile, Compiled, Frame, Progress
+from services.renderer.frames import Compile, Compiled, Description, Frame, Progress
 from services.renderer.settings import RenderSettings
 from services.renderer.shared_cache import OwnedCache
 
@@ -34,6 +35,7 @@ ALLOCATOR = {
     "MALLOC_MMAP_THRESHOLD_": str(32 * 1024 * 1024),
 }
 PIPE_BUFFER = 2 * 1024 * 1024
+Analysis = TypeVar("Analysis", Compiled, Description)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,14 +206,21 @@ class WorkerPool:
 
     async def compile(self, path: str, source: bytes) -> Compiled:
         """One template, by any worker."""
+        return await self._analyse(frames.COMPILE, Compile(path, source), Compiled)
+
+    async def describe(self, path: str, source: bytes) -> Description:
+        """What one template reads and refers to, by any worker."""
+        return await self._analyse(frames.DESCRIBE, Compile(path, source), Description)
+
+    async def _analyse(self, kind: int, order: Compile, answer: type[Analysis]) -> Analysis:
         async with self.worker() as worker:
             try:
-                await worker.order(Frame(frames.COMPILE, msgspec.msgpack.encode(Compile(path, source))))
-                answer = await worker.receive()
+                await worker.order(Frame(kind, msgspec.msgpack.encode(order)))
+                done = await worker.receive()
             except WorkerDiedError as exc:
                 what = "takes too long" if exc.timed_out else "ended its worker"
-                return Compiled(code=ReasonCode.TEMPLATE_INVALID.value, text=f"compiling {path} {what}")
-        return msgspec.msgpack.decode(answer.payload, type=Compiled)
+                return answer(code=ReasonCode.TEMPLATE_INVALID.value, text=f"compiling {order.path} {what}")
+        return msgspec.msgpack.decode(done.payload, type=answer)
 
     async def _start_worker(self) -> Worker:
         """UnavailableError when none of a few starts succeeds."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -13,7 +13,9 @@ from morpheus.renderer.v1 import renderer_pb2
 
 from morpheus_kit.errors import InvalidInputError
 from services.renderer import wire
-from services.renderer.catalog import Catalog, TemplateFailureError
+from services.renderer.catalog import LARGEST_TEMPLATE, Catalog, TemplateFailureError
+from services.renderer.inspection import GIVEN, Inspector
+from services.renderer.preview import Previewer
 from services.renderer.slices import SliceRunner
 
 SERVICE = "morpheus.renderer.v1.RendererService"
@@ -24,9 +26,11 @@ MOST_PATHS = 10
 class RendererService:
     """Translates calls; see the protos for their meaning."""
 
-    def __init__(self, catalog: Catalog, slices: SliceRunner) -> None:
+    def __init__(self, catalog: Catalog, slices: SliceRunner, inspector: Inspector, previewer: Previewer) -> None:
         self._catalog = catalog
         self._slices = slices
+        self._inspector = inspector
+        self._previewer = previewer
 
     def register(self, server: grpc.aio.Server) -> None:
         """Adds the service; RenderMessages without (de)serializers, so that it gets and gives bytes."""
@@ -37,6 +41,16 @@ class RendererService:
                 response_serializer=renderer_pb2.WarmTemplatesResponse.SerializeToString,
             ),
             "RenderMessages": grpc.unary_stream_rpc_method_handler(self.RenderMessages),
+            "PreviewMessages": grpc.unary_stream_rpc_method_handler(
+                self.PreviewMessages,
+                request_deserializer=renderer_pb2.PreviewMessagesRequest.FromString,
+                response_serializer=renderer_pb2.PreviewMessagesResponse.SerializeToString,
+            ),
+            "ValidateTemplate": grpc.unary_unary_rpc_method_handler(
+                self.ValidateTemplate,
+                request_deserializer=renderer_pb2.ValidateTemplateRequest.FromString,
+                response_serializer=renderer_pb2.ValidateTemplateResponse.SerializeToString,
+            ),
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
 
@@ -58,6 +72,29 @@ class RendererService:
             group = renderer_pb2.GroupContent.FromString(packed_group)
         except (ValueError, DecodeError) as exc:
             raise InvalidInputError("This is not a RenderMessagesRequest.") from exc
+        async with aclosing(self._render(group, packed_group, messages)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def PreviewMessages(
+        self, request: renderer_pb2.PreviewMessagesRequest, context: Any
+    ) -> AsyncIterator[renderer_pb2.PreviewMessagesResponse]:
+        """The same without what nobody looks at."""
+        messages = [message.SerializeToString() for message in request.messages]
+        with_bodies = {message.id for message in request.messages[: request.bodies]}
+        text_message = not request.group.outer_template
+        async with aclosing(self._render(request.group, request.group.SerializeToString(), messages)) as chunks:
+            async for chunk in chunks:
+                rendered = renderer_pb2.RenderMessagesResponse.FromString(chunk).messages
+                previews = [
+                    self._previewer.preview(each, text_message=text_message, bodies=each.id in with_bodies)
+                    for each in rendered
+                ]
+                yield renderer_pb2.PreviewMessagesResponse(messages=previews)
+
+    async def _render(
+        self, group: renderer_pb2.GroupContent, packed_group: bytes, messages: Sequence[bytes]
+    ) -> AsyncGenerator[bytes, None]:
         if len(messages) > MOST_MESSAGES:
             raise InvalidInputError.of("messages", f"at most {MOST_MESSAGES} a slice")
         try:
@@ -75,8 +112,30 @@ class RendererService:
             async for chunk in chunks:
                 yield chunk
 
+    async def ValidateTemplate(
+        self, request: renderer_pb2.ValidateTemplateRequest, context: Any
+    ) -> renderer_pb2.ValidateTemplateResponse:
+        """What it needs, uses and gets wrong."""
+        source = request.source.encode() if request.HasField("source") else None
+        if not request.path:
+            raise InvalidInputError.of("path", "is required")
+        if source is not None and len(source) > LARGEST_TEMPLATE:
+            raise InvalidInputError.of("source", f"at most {LARGEST_TEMPLATE} bytes")
+        report = await self._inspector.inspect(request.path, source)
+        read = report.variables()
+        answer = renderer_pb2.ValidateTemplateResponse(
+            variables=sorted(read - GIVEN), given_variables=sorted(read & GIVEN)
+        )
+        for path, (version, description) in report.used.items():
+            used = answer.templates.add(path=path, version=version)
+            for each in description.references:
+                used.references.add(kind=each.kind, names=each.names, line=each.line, optional=each.optional)
+        for fault in report.faults:
+            answer.errors.add(code=fault.code, path=fault.path, line=fault.line, text=fault.text)
+        return answer
 
-def _all_failed(messages: list[bytes], error: TemplateFailureError) -> bytes:
+
+def _all_failed(messages: Sequence[bytes], error: TemplateFailureError) -> bytes:
     response = renderer_pb2.RenderMessagesResponse()
     for message in messages:
         answer = response.messages.add(id=renderer_pb2.MessageContent.FromString(message).id)

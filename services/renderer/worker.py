@@ -21,7 +21,7 @@ from google.protobuf.message import DecodeError
 from morpheus.renderer.v1 import renderer_pb2
 
 from services.renderer import frames, wire
-from services.renderer.analysis import compile_template
+from services.renderer.analysis import compile_template, describe_template
 from services.renderer.compose import SliceRenderer
 from services.renderer.frames import Compile, Content, Frame, Progress
 from services.renderer.pdf_cache import SharedPdfs
@@ -66,6 +66,9 @@ class Worker:
             elif order.kind == frames.COMPILE:
                 compiled = compile_template(msgspec.msgpack.decode(order.payload, type=Compile))
                 self._send(Frame(frames.DONE, msgspec.msgpack.encode(compiled)))
+            elif order.kind == frames.DESCRIBE:
+                description = describe_template(msgspec.msgpack.decode(order.payload, type=Compile))
+                self._send(Frame(frames.DONE, msgspec.msgpack.encode(description)))
 
     def _render(self, payload: bytes) -> None:
         try:

@@ -439,3 +439,381 @@ class Attachment(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Attachment: _TypeAlias = Attachment  # noqa: Y015
+
+@_typing.final
+class PreviewMessagesRequest(_message.Message):
+    """One slice of one group, to be looked at."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_FIELD_NUMBER: _builtins.int
+    MESSAGES_FIELD_NUMBER: _builtins.int
+    BODIES_FIELD_NUMBER: _builtins.int
+    bodies: _builtins.int
+    """The answers to the first so many of `messages` hold subject, HTML and text; all others only what is found out
+    about them. 500 means all.
+    """
+    @_builtins.property
+    def group(self) -> Global___GroupContent:
+        """What the messages share."""
+
+    @_builtins.property
+    def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___MessageContent]:
+        """At most 500 messages and about 1 MiB (or one larger message)."""
+
+    def __init__(
+        self,
+        *,
+        group: Global___GroupContent | None = ...,
+        messages: _abc.Iterable[Global___MessageContent] | None = ...,
+        bodies: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["group", b"group"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bodies", b"bodies", "group", b"group", "messages", b"messages"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewMessagesRequest: _TypeAlias = PreviewMessagesRequest  # noqa: Y015
+
+@_typing.final
+class PreviewMessagesResponse(_message.Message):
+    """Some messages that were looked at."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreviewedMessage]:
+        """Rendered or failed messages."""
+
+    def __init__(
+        self,
+        *,
+        messages: _abc.Iterable[Global___PreviewedMessage] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["messages", b"messages"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewMessagesResponse: _TypeAlias = PreviewMessagesResponse  # noqa: Y015
+
+@_typing.final
+class PreviewedMessage(_message.Message):
+    """What would go out as one message, or why it would not."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    HTML_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    ATTACHMENTS_FIELD_NUMBER: _builtins.int
+    SMS_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Message id."""
+    subject: _builtins.str
+    """Subject, one line; where bodies were asked for."""
+    html: _builtins.str
+    """HTML body with its CSS inlined; where bodies were asked for, empty for SMS."""
+    text: _builtins.str
+    """Plain text part, or the body of an SMS as it would go out; where bodies were asked for."""
+    @_builtins.property
+    def failure(self) -> Global___Failure:
+        """Set when this message could not be sent; nothing below is set then."""
+
+    @_builtins.property
+    def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___AttachmentSummary]:
+        """PDFs first, then stored files, in posting order, without their bytes."""
+
+    @_builtins.property
+    def sms(self) -> Global___SmsSize:
+        """What the body of an SMS takes; absent for email."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Warning]:
+        """What may be read badly although it can be sent."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        failure: Global___Failure | None = ...,
+        subject: _builtins.str = ...,
+        html: _builtins.str = ...,
+        text: _builtins.str = ...,
+        attachments: _abc.Iterable[Global___AttachmentSummary] | None = ...,
+        sms: Global___SmsSize | None = ...,
+        warnings: _abc.Iterable[Global___Warning] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "sms", b"sms"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "failure", b"failure", "html", b"html", "id", b"id", "sms", b"sms", "subject", b"subject", "text", b"text", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewedMessage: _TypeAlias = PreviewedMessage  # noqa: Y015
+
+@_typing.final
+class AttachmentSummary(_message.Message):
+    """One attachment without its bytes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    CONTENT_TYPE_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """File name."""
+    content_type: _builtins.str
+    """MIME type, e.g. `application/pdf`."""
+    size: _builtins.int
+    """Bytes, before base64."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        content_type: _builtins.str = ...,
+        size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_type", b"content_type", "name", b"name", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AttachmentSummary: _TypeAlias = AttachmentSummary  # noqa: Y015
+
+@_typing.final
+class SmsSize(_message.Message):
+    """What a text message takes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEGMENTS_FIELD_NUMBER: _builtins.int
+    ENCODING_FIELD_NUMBER: _builtins.int
+    segments: _builtins.int
+    """Segments, at least 1."""
+    encoding: _builtins.str
+    """gsm7 or ucs2."""
+    def __init__(
+        self,
+        *,
+        segments: _builtins.int = ...,
+        encoding: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["encoding", b"encoding", "segments", b"segments"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SmsSize: _TypeAlias = SmsSize  # noqa: Y015
+
+@_typing.final
+class Warning(_message.Message):
+    """Something that does not keep a message from being sent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """html_large, http_link, subject_empty or sms_not_gsm."""
+    text: _builtins.str
+    """One sentence for people."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Warning: _TypeAlias = Warning  # noqa: Y015
+
+@_typing.final
+class ValidateTemplateRequest(_message.Message):
+    """Which template to look at."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    path: _builtins.str
+    """Path under the template store."""
+    source: _builtins.str
+    """Source to look at in place of what the store has under `path`, e.g. before it is put there; at most 1 MiB. What it
+    extends, includes and imports comes from the store.
+    """
+    def __init__(
+        self,
+        *,
+        path: _builtins.str = ...,
+        source: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_source", b"_source", "source", b"source"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_source", b"_source", "path", b"path", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__source: _TypeAlias = _typing.Literal["source"]  # noqa: Y015
+    _WhichOneofArgType__source: _TypeAlias = _typing.Literal["_source", b"_source"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__source) -> _WhichOneofReturnType__source | None: ...
+
+Global___ValidateTemplateRequest: _TypeAlias = ValidateTemplateRequest  # noqa: Y015
+
+@_typing.final
+class ValidateTemplateResponse(_message.Message):
+    """What a template needs and uses."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VARIABLES_FIELD_NUMBER: _builtins.int
+    GIVEN_VARIABLES_FIELD_NUMBER: _builtins.int
+    TEMPLATES_FIELD_NUMBER: _builtins.int
+    ERRORS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def variables(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names that the context has to give, sorted: read by the template or by what it extends or includes, and set by none
+        of them. Which of them may be missing (`is defined`, `default`) is not told apart.
+        """
+
+    @_builtins.property
+    def given_variables(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names that are read and come with every message (`first_name`, `content` …), sorted."""
+
+    @_builtins.property
+    def templates(self) -> _containers.RepeatedCompositeFieldContainer[Global___UsedTemplate]:
+        """The template first, then its variants for locales and texts beside it, then all that these extend, include and
+        import, each once.
+        """
+
+    @_builtins.property
+    def errors(self) -> _containers.RepeatedCompositeFieldContainer[Global___TemplateError]:
+        """What is wrong, in the order in which it was found; empty: a group with this template can be sent."""
+
+    def __init__(
+        self,
+        *,
+        variables: _abc.Iterable[_builtins.str] | None = ...,
+        given_variables: _abc.Iterable[_builtins.str] | None = ...,
+        templates: _abc.Iterable[Global___UsedTemplate] | None = ...,
+        errors: _abc.Iterable[Global___TemplateError] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["errors", b"errors", "given_variables", b"given_variables", "templates", b"templates", "variables", b"variables"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ValidateTemplateResponse: _TypeAlias = ValidateTemplateResponse  # noqa: Y015
+
+@_typing.final
+class UsedTemplate(_message.Message):
+    """A template that was looked at."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    REFERENCES_FIELD_NUMBER: _builtins.int
+    path: _builtins.str
+    """Path under the template store."""
+    version: _builtins.str
+    """Its present version; empty when its source came with the request."""
+    @_builtins.property
+    def references(self) -> _containers.RepeatedCompositeFieldContainer[Global___TemplateReference]:
+        """What it refers to by itself, in the order of its lines."""
+
+    def __init__(
+        self,
+        *,
+        path: _builtins.str = ...,
+        version: _builtins.str = ...,
+        references: _abc.Iterable[Global___TemplateReference] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["path", b"path", "references", b"references", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UsedTemplate: _TypeAlias = UsedTemplate  # noqa: Y015
+
+@_typing.final
+class TemplateReference(_message.Message):
+    """One `extends`, `include` or `import`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    NAMES_FIELD_NUMBER: _builtins.int
+    LINE_FIELD_NUMBER: _builtins.int
+    OPTIONAL_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """extends, include or import."""
+    line: _builtins.int
+    """Line of the tag, from 1."""
+    optional: _builtins.bool
+    """True where it may be missing."""
+    @_builtins.property
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names, of which the first that is there is taken."""
+
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        names: _abc.Iterable[_builtins.str] | None = ...,
+        line: _builtins.int = ...,
+        optional: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "line", b"line", "names", b"names", "optional", b"optional"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TemplateReference: _TypeAlias = TemplateReference  # noqa: Y015
+
+@_typing.final
+class TemplateError(_message.Message):
+    """Something that keeps a group with this template from being sent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    LINE_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """template_missing or template_invalid."""
+    path: _builtins.str
+    """The template that has the fault; of a missing one the template that refers to it."""
+    line: _builtins.int
+    """Line of the fault, from 1; 0 where it is the template as a whole."""
+    text: _builtins.str
+    """One sentence for people."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        path: _builtins.str = ...,
+        line: _builtins.int = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "line", b"line", "path", b"path", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TemplateError: _TypeAlias = TemplateError  # noqa: Y015

@@ -45,6 +45,16 @@ class RendererServiceStub:
                 request_serializer=morpheus_dot_renderer_dot_v1_dot_renderer__pb2.RenderMessagesRequest.SerializeToString,
                 response_deserializer=morpheus_dot_renderer_dot_v1_dot_renderer__pb2.RenderMessagesResponse.FromString,
                 _registered_method=True)
+        self.PreviewMessages = channel.unary_stream(
+                '/morpheus.renderer.v1.RendererService/PreviewMessages',
+                request_serializer=morpheus_dot_renderer_dot_v1_dot_renderer__pb2.PreviewMessagesRequest.SerializeToString,
+                response_deserializer=morpheus_dot_renderer_dot_v1_dot_renderer__pb2.PreviewMessagesResponse.FromString,
+                _registered_method=True)
+        self.ValidateTemplate = channel.unary_unary(
+                '/morpheus.renderer.v1.RendererService/ValidateTemplate',
+                request_serializer=morpheus_dot_renderer_dot_v1_dot_renderer__pb2.ValidateTemplateRequest.SerializeToString,
+                response_deserializer=morpheus_dot_renderer_dot_v1_dot_renderer__pb2.ValidateTemplateResponse.FromString,
+                _registered_method=True)
 
 
 class RendererServiceServicer:
@@ -67,6 +77,22 @@ class RendererServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PreviewMessages(self, request, context):
+        """Renders a slice as RenderMessages does, PDFs and attachments included, and tells what would go out. Nothing is
+        sent or kept. Answers come in chunks, in any order; every message of the request is answered exactly once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ValidateTemplate(self, request, context):
+        """Says what a template needs and uses, and what is wrong with it. Nothing is rendered or kept.
+        Faults are reported in the answer, not as an error.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RendererServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -79,6 +105,16 @@ def add_RendererServiceServicer_to_server(servicer, server):
                     servicer.RenderMessages,
                     request_deserializer=morpheus_dot_renderer_dot_v1_dot_renderer__pb2.RenderMessagesRequest.FromString,
                     response_serializer=morpheus_dot_renderer_dot_v1_dot_renderer__pb2.RenderMessagesResponse.SerializeToString,
+            ),
+            'PreviewMessages': grpc.unary_stream_rpc_method_handler(
+                    servicer.PreviewMessages,
+                    request_deserializer=morpheus_dot_renderer_dot_v1_dot_renderer__pb2.PreviewMessagesRequest.FromString,
+                    response_serializer=morpheus_dot_renderer_dot_v1_dot_renderer__pb2.PreviewMessagesResponse.SerializeToString,
+            ),
+            'ValidateTemplate': grpc.unary_unary_rpc_method_handler(
+                    servicer.ValidateTemplate,
+                    request_deserializer=morpheus_dot_renderer_dot_v1_dot_renderer__pb2.ValidateTemplateRequest.FromString,
+                    response_serializer=morpheus_dot_renderer_dot_v1_dot_renderer__pb2.ValidateTemplateResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -136,6 +172,60 @@ class RendererService:
             '/morpheus.renderer.v1.RendererService/RenderMessages',
             morpheus_dot_renderer_dot_v1_dot_renderer__pb2.RenderMessagesRequest.SerializeToString,
             morpheus_dot_renderer_dot_v1_dot_renderer__pb2.RenderMessagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewMessages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/morpheus.renderer.v1.RendererService/PreviewMessages',
+            morpheus_dot_renderer_dot_v1_dot_renderer__pb2.PreviewMessagesRequest.SerializeToString,
+            morpheus_dot_renderer_dot_v1_dot_renderer__pb2.PreviewMessagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ValidateTemplate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/morpheus.renderer.v1.RendererService/ValidateTemplate',
+            morpheus_dot_renderer_dot_v1_dot_renderer__pb2.ValidateTemplateRequest.SerializeToString,
+            morpheus_dot_renderer_dot_v1_dot_renderer__pb2.ValidateTemplateResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,14 @@ class RendererServiceStub:
     """Renders a slice. Answers come in chunks of at most 500 messages and about 1 MiB (or one
     larger message), in any order; every message of the request is answered exactly once.
     """
+    PreviewMessages: _grpc.UnaryStreamMultiCallable[_renderer_pb2.PreviewMessagesRequest, _renderer_pb2.PreviewMessagesResponse]
+    """Renders a slice as RenderMessages does, PDFs and attachments included, and tells what would go out. Nothing is
+    sent or kept. Answers come in chunks, in any order; every message of the request is answered exactly once.
+    """
+    ValidateTemplate: _grpc.UnaryUnaryMultiCallable[_renderer_pb2.ValidateTemplateRequest, _renderer_pb2.ValidateTemplateResponse]
+    """Says what a template needs and uses, and what is wrong with it. Nothing is rendered or kept.
+    Faults are reported in the answer, not as an error.
+    """
 
 @_typing.type_check_only
 class RendererServiceAsyncStub(RendererServiceStub):
@@ -54,6 +62,14 @@ class RendererServiceAsyncStub(RendererServiceStub):
     RenderMessages: _aio.UnaryStreamMultiCallable[_renderer_pb2.RenderMessagesRequest, _renderer_pb2.RenderMessagesResponse]  # type: ignore[assignment]
     """Renders a slice. Answers come in chunks of at most 500 messages and about 1 MiB (or one
     larger message), in any order; every message of the request is answered exactly once.
+    """
+    PreviewMessages: _aio.UnaryStreamMultiCallable[_renderer_pb2.PreviewMessagesRequest, _renderer_pb2.PreviewMessagesResponse]  # type: ignore[assignment]
+    """Renders a slice as RenderMessages does, PDFs and attachments included, and tells what would go out. Nothing is
+    sent or kept. Answers come in chunks, in any order; every message of the request is answered exactly once.
+    """
+    ValidateTemplate: _aio.UnaryUnaryMultiCallable[_renderer_pb2.ValidateTemplateRequest, _renderer_pb2.ValidateTemplateResponse]  # type: ignore[assignment]
+    """Says what a template needs and uses, and what is wrong with it. Nothing is rendered or kept.
+    Faults are reported in the answer, not as an error.
     """
 
 class RendererServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -77,6 +93,26 @@ class RendererServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_renderer_pb2.RenderMessagesResponse], _abc.AsyncIterator[_renderer_pb2.RenderMessagesResponse]]:
         """Renders a slice. Answers come in chunks of at most 500 messages and about 1 MiB (or one
         larger message), in any order; every message of the request is answered exactly once.
+        """
+
+    @_abc_1.abstractmethod
+    def PreviewMessages(
+        self,
+        request: _renderer_pb2.PreviewMessagesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_renderer_pb2.PreviewMessagesResponse], _abc.AsyncIterator[_renderer_pb2.PreviewMessagesResponse]]:
+        """Renders a slice as RenderMessages does, PDFs and attachments included, and tells what would go out. Nothing is
+        sent or kept. Answers come in chunks, in any order; every message of the request is answered exactly once.
+        """
+
+    @_abc_1.abstractmethod
+    def ValidateTemplate(
+        self,
+        request: _renderer_pb2.ValidateTemplateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_renderer_pb2.ValidateTemplateResponse, _abc.Awaitable[_renderer_pb2.ValidateTemplateResponse]]:
+        """Says what a template needs and uses, and what is wrong with it. Nothing is rendered or kept.
+        Faults are reported in the answer, not as an error.
         """
 
 def add_RendererServiceServicer_to_server(servicer: RendererServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
