@@ -69,6 +69,14 @@ class FakeRenderer(renderer_pb2_grpc.RendererServiceServicer):
         for chunk in (request.messages[:half], request.messages[half:]):
             yield renderer_pb2.RenderMessagesResponse(messages=[self._rendered(each) for each in chunk])
 
+    def PreviewMessages(self, request: Any, context: Any) -> AsyncIterator[renderer_pb2.PreviewMessagesResponse]:
+        """No dispatcher asks for it."""
+        raise NotImplementedError
+
+    async def ValidateTemplate(self, request: Any, context: Any) -> renderer_pb2.ValidateTemplateResponse:
+        """No dispatcher asks for it."""
+        raise NotImplementedError
+
     def _rendered(self, message: renderer_pb2.MessageContent) -> renderer_pb2.RenderedMessage:
         if message.address in self.fails_for:
             failure = renderer_pb2.Failure(code="variable_missing", text="`number` is missing")
