@@ -70,8 +70,12 @@ class Post(TypedDict):
     cost_limit: NotRequired[Annotated[str | None, Meta(description="Not supported yet.")]]
     track_opens: NotRequired[Annotated[bool | None, Meta(description="Not supported yet.")]]
     track_clicks: NotRequired[Annotated[bool | None, Meta(description="Not supported yet.")]]
-    record: NotRequired[Annotated[str | None, Meta(description="Not supported yet.")]]
-    redact: NotRequired[Annotated[list[str] | None, Meta(description="Not supported yet.")]]
+    record: NotRequired[
+        Annotated[str | None, Meta(description="`full` (default), or `no_body`: bodies and context are not kept.")]
+    ]
+    redact: NotRequired[
+        Annotated[list[str] | None, Meta(description="Keys of contexts whose values are not kept, nor are bodies.")]
+    ]
 
 
 class Reason(TypedDict):
@@ -147,6 +151,8 @@ class Group(TypedDict):
     expires_at: Time | None
     missing_variables: str
     on_uncertain: str | None
+    record: Literal["full", "no_body"]
+    redact: list[str]
     parts: int | None
     parts_in: int
 

@@ -95,6 +95,8 @@ def header_message(post: Post, digest: bytes) -> intake_pb2.GroupHeader:
         unsupported=header.unsupported(),
         country_code=header.country_code,
         subaccount=header.subaccount,
+        record=header.record,
+        redact=header.redact or (),
     )
     _add_times(message, header)
     return message

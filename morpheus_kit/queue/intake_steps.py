@@ -41,6 +41,8 @@ class CommitPart:
     group_events: bytes = b""
     """A packed array of `GroupEvent`."""
     stream: str = "transactional"
+    shared_kept: bytes = b""
+    """What takes the place of `shared_blob` when nothing of the group is under way any more; empty: it stays."""
 
 
 class CommitResult(NamedTuple):
@@ -98,6 +100,7 @@ class IntakeSteps(Runner):
             array_header(len(c.events)) + b"".join(c.events) if c.events else b"",
             c.group_events,
             c.stream,
+            c.shared_kept,
         )
         return CommitResult(cast("CommitKind", kind.decode()), reply, detail.decode())
 

@@ -20,6 +20,7 @@ import zstandard
 
 from morpheus_kit.queue.elements import unpack_element
 from morpheus_kit.queue.schema import Event, GroupEvent, GroupRecord, MessageRecord
+from morpheus_kit.queue.withholding import kept_blob
 
 _LEVEL = 3
 _MAX_BYTES = 256 * 1024 * 1024
@@ -78,7 +79,7 @@ def unpack_outcome(fields: Mapping[bytes, bytes]) -> Outcome:
         outcome.groups, outcome.messages = _records.decode(raw)
     if blobs := fields.get(b"blobs"):
         for reference, company, group, element in _blobs.decode(blobs):
-            blob = unpack_element(element).blob
+            blob = kept_blob(unpack_element(element).blob)
             outcome.messages.append(MessageRecord(reference, company, group, blob))
     if events := fields.get(b"events"):
         outcome.events = _events.decode(events)

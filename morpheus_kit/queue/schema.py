@@ -47,6 +47,8 @@ class QueuedMessage(msgspec.Struct, array_like=True, frozen=True):
     files: list[StoredFile] = []
     resend_of: str = ""
     """Id of the message that this one repeats."""
+    withheld: list[str] | None = None
+    """Keys of the context that are not recorded, and bodies are not either; empty: all keys; None: all is recorded."""
 
 
 class SharedInfo(msgspec.Struct, array_like=True, frozen=True):
@@ -77,6 +79,8 @@ class SharedInfo(msgspec.Struct, array_like=True, frozen=True):
     reference_prefix: str = ""
     """`YYYYMM-<partition>-<group key>`; a message's reference is this, "-" and its id."""
     subaccount: str = ""
+    withheld: list[str] | None = None
+    """As in `QueuedMessage`."""
 
 
 class AttachmentInfo(msgspec.Struct, array_like=True, frozen=True):

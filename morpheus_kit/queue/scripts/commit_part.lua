@@ -2,7 +2,7 @@
 local names = {
   'part', 'request', 'count', 'body_digest', 'digest', 'shared', 'method', 'priority', 'send_ms', 'expires_ms',
   'parts', 'total', 'rejected', 'reply', 'ttl', 'ref', 'month', 'records', 'events', 'group_events',
-  'stream',
+  'stream', 'shared_kept',
 }
 local new = rows(1, names)[1]
 local part = part_of(new.part)
@@ -33,6 +33,8 @@ if not digest then
     'expires_ms', new.expires_ms, 'parts', new.parts, 'accepted_ms', NOW, 'stream', new.stream,
     'total', 0, 'waiting', 0, 'sending', 0, 'uncertain', 0, 'ended', 0, 'parts_in', 0)
 end
+-- Also for a further part: what must not be kept had gone from a group that was drained.
+if new.shared_kept ~= '' then call('HSET', group.key, 'shared', new.shared, 'shared_kept', new.shared_kept) end
 local state = 'out'
 if count > 0 then
   call('PERSIST', staging)

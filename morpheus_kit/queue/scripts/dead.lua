@@ -8,6 +8,8 @@ local part, doubt = part_of(part_name), doubts.get(id)
 records = ARGV[8]
 move(part.group, marks.get(id) and 'sending' or 'waiting', 'ended')
 if proven(doubt) then event(part.group, id, 'sent', proven(doubt)) else events[1] = ARGV[7] end
+-- What may not be recorded is not kept here either.
+if call('HEXISTS', part.group.key, 'shared_kept') == 1 then element = '' end
 call('XADD', DEAD, '*', 'kind', 'message', 'reason', ARGV[6], 'id', id, 'part', part_name, 'element', element)
 marks.clear(id)
 doubts.clear(id)

@@ -158,7 +158,13 @@ end
 -- A drained group is kept for a while, longer when parts of it may still come.
 local function expire_if_drained(group)
   local drained, complete = is_drained(group)
-  if drained then call('EXPIRE', group.key, complete and WEEK or MONTH) end
+  if not drained then return end
+  call('EXPIRE', group.key, complete and WEEK or MONTH)
+  local kept = call('HGET', group.key, 'shared_kept')
+  if kept then
+    call('HSET', group.key, 'shared', kept)
+    call('HDEL', group.key, 'shared_kept')
+  end
 end
 
 local function write_ledgers()

@@ -106,6 +106,8 @@ class GroupHeader(_message.Message):
     UNSUPPORTED_FIELD_NUMBER: _builtins.int
     COUNTRY_CODE_FIELD_NUMBER: _builtins.int
     SUBACCOUNT_FIELD_NUMBER: _builtins.int
+    RECORD_FIELD_NUMBER: _builtins.int
+    REDACT_FIELD_NUMBER: _builtins.int
     content_sha256: _builtins.bytes
     """SHA-256 of the signed content: of the HTTP body when the gateway forwards a post,
     of the concatenated chunk bytes when a caller comes directly. 32 bytes.
@@ -142,6 +144,8 @@ class GroupHeader(_message.Message):
     """ISO 3166 country of telephone numbers that are written without one; absent: GB."""
     subaccount: _builtins.str
     """Mandrill sub-account, 1-255 characters; only with method mandrill."""
+    record: _builtins.str
+    """full or no_body: bodies, context and what the messages are made of are not kept; absent: full."""
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """On every message of the group; at most 50, each at most 256 characters."""
@@ -162,6 +166,12 @@ class GroupHeader(_message.Message):
     def unsupported(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of keys that the caller sent and that this release does not build yet:
         intake answers not_supported for the first of them.
+        """
+
+    @_builtins.property
+    def redact(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Keys of shared and recipients' contexts whose values are not kept; then bodies and what the messages are made of
+        are not kept either. At most 50, each 1-256 characters.
         """
 
     def __init__(
@@ -189,10 +199,12 @@ class GroupHeader(_message.Message):
         unsupported: _abc.Iterable[_builtins.str] | None = ...,
         country_code: _builtins.str | None = ...,
         subaccount: _builtins.str | None = ...,
+        record: _builtins.str | None = ...,
+        redact: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_country_code", b"_country_code", "_on_uncertain", b"_on_uncertain", "_outer_template", b"_outer_template", "_parts", b"_parts", "_reply_to", b"_reply_to", "_subaccount", b"_subaccount", "_subject_template", b"_subject_template", "country_code", b"country_code", "expires_at", b"expires_at", "on_uncertain", b"on_uncertain", "outer_template", b"outer_template", "parts", b"parts", "reply_to", b"reply_to", "send_at", b"send_at", "subaccount", b"subaccount", "subject_template", b"subject_template"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_country_code", b"_country_code", "_on_uncertain", b"_on_uncertain", "_outer_template", b"_outer_template", "_parts", b"_parts", "_record", b"_record", "_reply_to", b"_reply_to", "_subaccount", b"_subaccount", "_subject_template", b"_subject_template", "country_code", b"country_code", "expires_at", b"expires_at", "on_uncertain", b"on_uncertain", "outer_template", b"outer_template", "parts", b"parts", "record", b"record", "reply_to", b"reply_to", "send_at", b"send_at", "subaccount", b"subaccount", "subject_template", b"subject_template"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_country_code", b"_country_code", "_on_uncertain", b"_on_uncertain", "_outer_template", b"_outer_template", "_parts", b"_parts", "_reply_to", b"_reply_to", "_subaccount", b"_subaccount", "_subject_template", b"_subject_template", "company_code", b"company_code", "content_sha256", b"content_sha256", "context", b"context", "country_code", b"country_code", "expires_at", b"expires_at", "from_address", b"from_address", "group_id", b"group_id", "headers", b"headers", "inner_template", b"inner_template", "method", b"method", "missing_variables", b"missing_variables", "on_uncertain", b"on_uncertain", "outer_template", b"outer_template", "part", b"part", "parts", b"parts", "priority", b"priority", "reply_to", b"reply_to", "send_at", b"send_at", "subaccount", b"subaccount", "subject_template", b"subject_template", "tags", b"tags", "unsupported", b"unsupported"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_country_code", b"_country_code", "_on_uncertain", b"_on_uncertain", "_outer_template", b"_outer_template", "_parts", b"_parts", "_record", b"_record", "_reply_to", b"_reply_to", "_subaccount", b"_subaccount", "_subject_template", b"_subject_template", "company_code", b"company_code", "content_sha256", b"content_sha256", "context", b"context", "country_code", b"country_code", "expires_at", b"expires_at", "from_address", b"from_address", "group_id", b"group_id", "headers", b"headers", "inner_template", b"inner_template", "method", b"method", "missing_variables", b"missing_variables", "on_uncertain", b"on_uncertain", "outer_template", b"outer_template", "part", b"part", "parts", b"parts", "priority", b"priority", "record", b"record", "redact", b"redact", "reply_to", b"reply_to", "send_at", b"send_at", "subaccount", b"subaccount", "subject_template", b"subject_template", "tags", b"tags", "unsupported", b"unsupported"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__country_code: _TypeAlias = _typing.Literal["country_code"]  # noqa: Y015
     _WhichOneofArgType__country_code: _TypeAlias = _typing.Literal["_country_code", b"_country_code"]  # noqa: Y015
@@ -202,6 +214,8 @@ class GroupHeader(_message.Message):
     _WhichOneofArgType__outer_template: _TypeAlias = _typing.Literal["_outer_template", b"_outer_template"]  # noqa: Y015
     _WhichOneofReturnType__parts: _TypeAlias = _typing.Literal["parts"]  # noqa: Y015
     _WhichOneofArgType__parts: _TypeAlias = _typing.Literal["_parts", b"_parts"]  # noqa: Y015
+    _WhichOneofReturnType__record: _TypeAlias = _typing.Literal["record"]  # noqa: Y015
+    _WhichOneofArgType__record: _TypeAlias = _typing.Literal["_record", b"_record"]  # noqa: Y015
     _WhichOneofReturnType__reply_to: _TypeAlias = _typing.Literal["reply_to"]  # noqa: Y015
     _WhichOneofArgType__reply_to: _TypeAlias = _typing.Literal["_reply_to", b"_reply_to"]  # noqa: Y015
     _WhichOneofReturnType__subaccount: _TypeAlias = _typing.Literal["subaccount"]  # noqa: Y015
@@ -216,6 +230,8 @@ class GroupHeader(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__outer_template) -> _WhichOneofReturnType__outer_template | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__parts) -> _WhichOneofReturnType__parts | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__record) -> _WhichOneofReturnType__record | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__reply_to) -> _WhichOneofReturnType__reply_to | None: ...
     @_typing.overload
