@@ -130,7 +130,7 @@ class Consumer:
     async def _write(self, items: Sequence[Decoded]) -> None:
         outcome = _merge(items)
         try:
-            refused = await self._store.write(outcome)
+            refused, unwelcome = await self._store.write(outcome)
         except StoreDownError:
             raise
         except Exception as exc:  # noqa: BLE001  one entry that the store can never take must not stop the others
@@ -140,7 +140,7 @@ class Consumer:
             await self._write_each(items)  # the store tells of them again
             return
         self._count(len(refused), all_of_it=bool(refused) and len(refused) == len(outcome.messages))
-        await self._suppressions.follow(outcome)
+        await self._suppressions.follow(unwelcome)
         await self._end([item.entry_id for item in items], [_letter(refusal) for refusal in refused])
 
     async def _write_each(self, items: Sequence[Decoded]) -> None:
@@ -155,8 +155,8 @@ class Consumer:
         letters = []
         for piece in pieces(item.outcome):
             try:
-                refused = await self._store.write(piece)
-                await self._suppressions.follow(piece)
+                refused, unwelcome = await self._store.write(piece)
+                await self._suppressions.follow(unwelcome)
             except StoreDownError:
                 raise
             except Exception as exc:  # noqa: BLE001  as above

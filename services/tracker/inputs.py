@@ -86,9 +86,4 @@ def _is_wanted(document: Document, states: Sequence[str], reasons: Sequence[str]
 
 
 def _kept(documents: Iterable[Document]) -> list[bytes]:
-    """Of a message whose contents are withheld only a part is kept: nothing can be sent from that."""
-    return [
-        each.body.blob
-        for each in documents
-        if each.body is not None and each.body.blob and not each.head.error and not each.head.withheld
-    ]
+    return [each.body.blob for each in documents if each.body is not None and each.body.blob and not each.head.error]

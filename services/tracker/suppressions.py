@@ -16,11 +16,9 @@ from morpheus_kit.addresses import AddressHasher, is_simulated
 from morpheus_kit.clock import Clock
 from morpheus_kit.errors import MorpheusError
 from morpheus_kit.lifecycle import pause as pause_until
-from morpheus_kit.queue.outcomes import Outcome
 from morpheus_kit.queue.scripts import Kind, Queue, SuppressItem
 from services.tracker.store.base import StoreDownError
 from services.tracker.store.privacy import (
-    SUPPRESSING,
     PrivacyStore,
     Suppression,
     SuppressionKey,
@@ -77,10 +75,9 @@ class Suppressions:
         found = await self.page(company, address, None, _BATCH)
         return next((each for each in found if each.stream == stream), None)
 
-    async def follow(self, outcome: Outcome) -> None:
-        """After `outcome` was written: hard bounces and complaints suppress every stream, an opt-out its own."""
-        said = {event.reference for event in outcome.events if event.type in SUPPRESSING}
-        found = await self._store.unwanted([*said, *(record.reference for record in outcome.messages)])
+    async def follow(self, unwelcome: Sequence[str]) -> None:
+        """After a write that ended so: hard bounces and complaints suppress every stream, an opt-out its own."""
+        found = await self._store.unwanted(unwelcome) if unwelcome else []
         by_company: dict[str, list[Suppression]] = {}
         for each in found:
             if is_simulated(each.address):

@@ -57,6 +57,18 @@ class PrivacyCases:
         assert await store.suppressions("acme", None, None, 9) == [row(2)]
         assert await store.suppressions("other", None, None, 9) == [row(1, company="other")]
 
+    async def test_writing_tells_of_unwelcome_messages_whatever_came_first(self, records: Records) -> None:
+        bounced, opened = event(0, "hard_bounced", source="test"), event(0, "opened", source="test")
+        for outcome, unwelcome in (
+            (Outcome([group()], [record(1)], [event(1)]), []),
+            (Outcome(events=[bounced]), [reference(0)]),
+            (Outcome(messages=[record(0)]), [reference(0)]),
+            (Outcome(events=[opened]), [reference(0)]),
+            (Outcome(messages=[record(0), record(1)], events=[bounced, event(1)]), [reference(0)]),
+            (Outcome(messages=[record(2)], events=[event(2, "complained", source="test")]), [reference(2)]),
+        ):
+            assert (await records.store.write(outcome)).unwelcome == unwelcome
+
     async def test_unwanted_are_messages_that_bounced_for_good_and_have_a_record(self, records: Records) -> None:
         kinds = ("hard_bounced", "complained", "unsubscribed", "soft_bounced", "delivered", "complained")
         events = [event(index, kind, source="test") for index, kind in enumerate(kinds)]
@@ -71,19 +83,3 @@ class PrivacyCases:
         assert await records.store.unwanted(references[5:]) == [
             Unwanted("acme", "news", "p5@example.com", ("complaint",))
         ]
-
-    async def test_of_a_message_whose_contents_are_withheld_nothing_is_found(self, records: Records) -> None:
-        secret = record(0, withheld=["code"], text="tok914477", subject="tok914477")
-        clicked = event(0, "clicked", source="ses", at=T0 + 9, discriminator="tok914477", detail={"url": "tok914477"})
-        await records.write(
-            Outcome([group()], [], [clicked], []), Outcome([], [secret, record(1, text="tok914477")], [event(0)], [])
-        )
-        assert await records.listed(words=("tok914477",)) == ["p1@example.com"]
-        found = await records.message(0)
-        assert found.head.withheld
-        assert found.head.folded.state == "clicked"
-        assert found.message is not None
-        assert found.message.withheld == ["code"]
-        assert "tok914477" not in repr((found.head, found.body))
-        await records.write(Outcome([], [], [clicked], []))
-        assert "tok914477" not in repr(await records.message(0))

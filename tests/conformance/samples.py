@@ -34,15 +34,7 @@ def record(index: int, company: str = "acme", group_id: str = "june", **more: An
     address = more.pop("address", f"p{index}@example.com")
     blob = pack(
         QueuedMessage(
-            1,
-            ids.message_id(company, group_id, 0, index),
-            index,
-            0,
-            at,
-            address,
-            "Zoë",
-            tags=more.pop("tags", []),
-            withheld=more.pop("withheld", None),
+            1, ids.message_id(company, group_id, 0, index), index, 0, at, address, "Zoë", tags=more.pop("tags", [])
         )
     )
     fields = {"rendered": True, "subject": "Hi", "html": "<p>x</p>", "text": f"number {index}", **more}
@@ -74,7 +66,7 @@ class Records:
     async def write(self, *outcomes: Outcome) -> list[Refusal]:
         refused = []
         for outcome in outcomes:
-            refused += await self.store.write(outcome)
+            refused += (await self.store.write(outcome)).refused
         await self.reveal()
         return refused
 

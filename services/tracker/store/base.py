@@ -28,6 +28,15 @@ class Refusal(NamedTuple):
     reason: str
 
 
+class Written(NamedTuple):
+    """What came of a write."""
+
+    refused: list[Refusal]
+    """The records that could only be kept stripped."""
+    unwelcome: list[str]
+    """References of those of its messages that are now in a state of `SUPPRESSED_STATES`, also when nothing was new."""
+
+
 class Operation(NamedTuple):
     """Something that an operator did to a group."""
 
@@ -117,11 +126,11 @@ class RecordStore(Reports, PrivacyStore, Protocol):
         """Closes it; what is being written is finished."""
         ...
 
-    async def write(self, outcome: Outcome) -> list[Refusal]:
+    async def write(self, outcome: Outcome) -> Written:
         """Reads, folds and writes; any number of times, also after a part of it, with the same result.
 
-        Returns the records that could only be kept stripped. StoreDownError when it is not written
-        and the same call may succeed later; any other exception means that it never will.
+        StoreDownError when it is not written and the same call may succeed later; any other exception means
+        that it never will.
         """
         ...
 

@@ -7,7 +7,7 @@ from morpheus_kit.clock import Clock
 from morpheus_kit.queue.outcomes import Outcome
 from services.tracker.documents import Document
 from services.tracker.store import elastic_queries as queries
-from services.tracker.store.base import GroupFilter, GroupRow, MessageFilter, Position, Refusal, StoreDownError
+from services.tracker.store.base import GroupFilter, GroupRow, MessageFilter, Position, StoreDownError, Written
 from services.tracker.store.elastic_aliases import update_aliases
 from services.tracker.store.elastic_client import Cluster, ClusterOptions
 from services.tracker.store.elastic_groups import Groups
@@ -50,7 +50,7 @@ class ElasticsearchStore(ElasticReports, ElasticPrivacy):
         if self._cluster is not None:
             await self._cluster.close()
 
-    async def write(self, outcome: Outcome) -> list[Refusal]:
+    async def write(self, outcome: Outcome) -> Written:
         """Each document read, folded, and written if it has not changed meanwhile."""
         await self._ready()
         return await self._writer.write(outcome)

@@ -27,7 +27,7 @@ _encoder = msgspec.msgpack.Encoder()
 _folded = msgspec.msgpack.Decoder(Folded)
 _body = msgspec.msgpack.Decoder(Body)
 
-READ_FOR_WRITE = ["fold", "record", "recipient_tags", "company_code", "withheld"]
+READ_FOR_WRITE = ["fold", "record", "recipient_tags", "company_code"]
 LARGE = ["words", "body", "input"]
 """What lists do not read."""
 
@@ -91,7 +91,6 @@ def record_fields(record: MessageRecord, applied: Applied) -> Fields:
         "input": compress(body.blob) if body.blob else None,
         "body": compress(_encoder.encode(msgspec.structs.replace(body, blob=b""))),
         "words": words_of(searchable(head, body.text)),
-        "withheld": head.withheld or None,
     }
 
 
@@ -113,12 +112,7 @@ def words_of(text: str) -> str:
 
 def head_for_write(source: Source) -> Head:
     """As much of the head as folding needs."""
-    return Head(
-        record=_rank(source),
-        tags=source.get("recipient_tags") or [],
-        folded=folded_of(source),
-        withheld=bool(source.get("withheld")),
-    )
+    return Head(record=_rank(source), tags=source.get("recipient_tags") or [], folded=folded_of(source))
 
 
 def head_of_source(source: Source) -> Head:
@@ -136,7 +130,6 @@ def head_of_source(source: Source) -> Head:
         index=source.get("index") or 0,
         error=source.get("record_error") or "",
         folded=folded_of(source),
-        withheld=bool(source.get("withheld")),
     )
 
 

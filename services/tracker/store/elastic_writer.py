@@ -9,7 +9,7 @@ from morpheus_kit import ids
 from morpheus_kit.clock import Clock
 from morpheus_kit.queue.outcomes import Outcome
 from morpheus_kit.queue.schema import MessageRecord, SharedInfo
-from services.tracker.store.base import Refusal, StoreDownError
+from services.tracker.store.base import Refusal, StoreDownError, Written
 from services.tracker.store.changes import Applied, Change, apply, collect, stripped
 from services.tracker.store.elastic_bulk import Action, Address, Stored, read, write
 from services.tracker.store.elastic_client import Cluster
@@ -23,12 +23,13 @@ from services.tracker.store.elastic_documents import (
     shared_fields,
 )
 from services.tracker.store.elastic_groups import ROUNDS, Groups
+from services.tracker.store.privacy import SUPPRESSED_STATES
 
 
 class Target:
     """One message of a batch on its way into the store."""
 
-    __slots__ = ("address", "change", "error", "refusal")
+    __slots__ = ("address", "change", "error", "refusal", "unwelcome")
 
     def __init__(self, address: Address, change: Change) -> None:
         self.address = address
@@ -36,6 +37,7 @@ class Target:
         self.error = change.error
         """Why the store refuses the whole document, for ever."""
         self.refusal: Refusal | None = None
+        self.unwelcome = False
 
 
 class ElasticWriter:
@@ -47,8 +49,8 @@ class ElasticWriter:
         self._groups = groups
         self._clock = clock
 
-    async def write(self, outcome: Outcome) -> list[Refusal]:
-        """Returns the records that were kept stripped. StoreDownError; ValueError for what can never be written."""
+    async def write(self, outcome: Outcome) -> Written:
+        """StoreDownError; ValueError for what can never be written."""
         await self._groups.write(outcome.groups, outcome.group_events)
         changes = collect(outcome)
         targets = [await self._target(message_id, change) for message_id, change in changes.items()]
@@ -60,7 +62,10 @@ class ElasticWriter:
         await self._write(targets, shared)
         for uuid, found in (await self._groups.shared_of(orphaned)).items():
             await self._groups.adopt(orphaned[uuid], found)
-        return [target.refusal for target in targets if target.refusal is not None]
+        return Written(
+            [target.refusal for target in targets if target.refusal is not None],
+            [target.change.reference for target in targets if target.unwelcome],
+        )
 
     async def _target(self, message_id: str, change: Change) -> Target:
         reference = ids.parse_reference(change.reference)
@@ -101,6 +106,8 @@ class ElasticWriter:
         change = target.change
         old = head_for_write(before.source) if before else None
         applied = self._applied(target, apply(target.address.id, change, old, self._clock.now_ms()))
+        now = applied.head if applied is not None else old
+        target.unwelcome = now is not None and now.folded.state in SUPPRESSED_STATES
         family = shared.get(_uuid(change.record)) if change.record else None
         orphaned = before is not None and bool(before.source.get("record")) and "company_code" not in before.source
         fields: Fields = {}

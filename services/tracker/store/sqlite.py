@@ -21,7 +21,7 @@ from services.tracker.documents import Document
 from services.tracker.store import sqlite_privacy as privacy
 from services.tracker.store import sqlite_queries as queries
 from services.tracker.store import sqlite_reports as reports
-from services.tracker.store.base import GroupFilter, GroupRow, MessageFilter, Position, Refusal, StoreDownError
+from services.tracker.store.base import GroupFilter, GroupRow, MessageFilter, Position, StoreDownError, Written
 from services.tracker.store.privacy import Suppression, SuppressionKey, SuppressionPlace, Unwanted
 from services.tracker.store.reports import CostItem, CostQuery, FeedItem, StatisticsItem, StatisticsQuery
 from services.tracker.store.schema import connect_reader, connect_writer, migrate
@@ -60,7 +60,7 @@ class SqliteStore:
         """Closes the file after the last write."""
         await asyncio.to_thread(self._close)
 
-    async def write(self, outcome: Outcome) -> list[Refusal]:
+    async def write(self, outcome: Outcome) -> Written:
         """One transaction. StoreDownError when the file cannot be written now."""
         return await asyncio.get_running_loop().run_in_executor(self._writing, self._write, outcome)
 
@@ -143,7 +143,7 @@ class SqliteStore:
             os.close(self._lease)
             self._lease = None
 
-    def _write(self, outcome: Outcome) -> list[Refusal]:
+    def _write(self, outcome: Outcome) -> Written:
         if self._writer is None:
             raise StoreDownError("The record store is not open.")
         try:

@@ -18,9 +18,10 @@ from morpheus_kit.clock import Clock
 from morpheus_kit.queue.outcomes import Outcome
 from morpheus_kit.queue.schema import GroupEvent, GroupRecord, pack
 from services.tracker.documents import Body, Head, place_of, searchable
-from services.tracker.store.base import STARTED, Refusal
+from services.tracker.store.base import STARTED, Refusal, Written
 from services.tracker.store.bodies import BodyWriter
 from services.tracker.store.changes import Change, apply, collect
+from services.tracker.store.privacy import SUPPRESSED_STATES
 from services.tracker.store.schema import COMMON_STATES
 from services.tracker.store.sqlite_feed import FeedWriter
 from services.tracker.store.sqlite_rollups import Rollups, counted
@@ -105,12 +106,12 @@ class SqliteWriter:
         self._feed = FeedWriter(connection)
         self._next = 1 + (connection.execute("SELECT max(n) FROM messages").fetchone()[0] or 0)
 
-    def write(self, outcome: Outcome) -> list[Refusal]:
-        """One transaction, all or nothing. Returns the records that were kept stripped."""
+    def write(self, outcome: Outcome) -> Written:
+        """One transaction, all or nothing."""
         before = self._next
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            refused = self._write(outcome)
+            written = self._write(outcome)
             self._db.execute("COMMIT")
         except BaseException:
             self._groups.clear()
@@ -120,19 +121,21 @@ class SqliteWriter:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
-        return refused
+        return written
 
-    def _write(self, outcome: Outcome) -> list[Refusal]:
+    def _write(self, outcome: Outcome) -> Written:
         for group in outcome.groups:
             self._write_group(group)
         for operation in outcome.group_events:
             self._write_operation(operation)
         changes = collect(outcome)
-        rows, refused = Rows(), list[Refusal]()
+        rows, written = Rows(), Written([], [])
         for message_id, stored in self._read(changes):
-            self._fold(message_id, changes[message_id], stored, rows, refused)
+            change = changes[message_id]
+            if self._fold(message_id, change, stored, rows, written.refused) in SUPPRESSED_STATES:
+                written.unwelcome.append(change.reference)
         self._store(rows)
-        return refused
+        return written
 
     def _write_group(self, record: GroupRecord) -> None:
         shared = record.shared
@@ -190,11 +193,12 @@ class SqliteWriter:
         for message_id in by_id.values():
             yield message_id, None
 
-    def _fold(self, message_id: str, change: Change, stored: Stored | None, rows: Rows, refused: list[Refusal]) -> None:
+    def _fold(self, message_id: str, change: Change, stored: Stored | None, rows: Rows, refused: list[Refusal]) -> str:
+        """The message's state after it."""
         old = stored.head if stored is not None else None
         applied = apply(message_id, change, old, self._clock.now_ms())
         if applied is None:
-            return
+            return stored.state if stored is not None else ""
         n, company, group_n = self._identity(change, stored)
         head, folded = applied.head, applied.head.folded
         if applied.body is not None:
@@ -217,7 +221,7 @@ class SqliteWriter:
         external_id = folded.value("external_id")
         if applied.body is None and old is not None and external_id == old.folded.value("external_id"):
             rows.folded.append((n, *changing, packed))
-            return
+            return state
         place = None
         if company is not None:
             place = bytes.fromhex(place_of(change.reference, head.part, head.index))
@@ -225,6 +229,7 @@ class SqliteWriter:
         id_ = bytes.fromhex(message_id.replace("-", ""))
         row = (n, id_, company, group_n, head.accepted_at_ms, *changing, address, external_id, packed, place)
         (rows.inserts if stored is None else rows.updates).append(row)
+        return state
 
     def _identity(self, change: Change, stored: Stored | None) -> tuple[int, str | None, int | None]:
         """Number, company and group of a message; the latter two come with its record."""

@@ -109,8 +109,7 @@ async def test_events_told_again_after_a_crash_suppress_once(
     )
     await store.write(outcome)  # and here the tracker died
     for _ in range(2):
-        await store.write(outcome)
-        await suppressions.follow(outcome)
+        await suppressions.follow((await store.write(outcome)).unwelcome)
     assert await kept(suppressions) == {("", "bounce", "Person0@Example.com")}
 
 
