@@ -73,19 +73,22 @@ class Groups:
         """
         name = part.rpartition("/")[0]
         key = (queue.keys.partition, name)
-        group = self._groups.get(key)
+        group, whole = self._groups.get(key), True
         if group is None:
             state = await queue.group_state(name)
             if state is None or state.get("shared", b"") == b"":
                 return None
             group, size = make_group(name, unpack_shared(state["shared"])), len(state["shared"])
             pins = state.get("pins", b"")
+            # Of a drained group only what may be recorded is left: its next part brings the rest again.
+            whole = group.shared.withheld is None or "shared_kept" in state
         else:
             size = self._sizes[key]
             pins = await queue.pins(part) or b""
         if pins != group.pins:
             group = group.pinned(pins)
-        self._keep(key, group, size)
+        if whole:
+            self._keep(key, group, size)
         return group
 
     def _keep(self, key: tuple[int, str], group: Group, size: int) -> None:

@@ -13,6 +13,7 @@ from morpheus_kit.queue.elements import Element, pack_element
 from morpheus_kit.queue.outcomes import pack_records
 from morpheus_kit.queue.schema import AttachmentInfo, Event, MessageRecord, QueuedMessage, pack
 from morpheus_kit.queue.scripts import CommitItem, RecoverItem, SendResult
+from morpheus_kit.queue.withholding import kept_event, kept_record
 from morpheus_kit.reasons import TEXTS, ReasonCode
 from services.dispatcher.cost import without_cost
 from services.dispatcher.groups import Group
@@ -56,6 +57,8 @@ def commit_item(
         due_ms,
         event_detail(held.detail, answer.detail, decision.result),
     )
+    if held.message.withheld is not None:
+        event = kept_event(event)
     if decision.result in {"sent", "failed"}:
         return CommitItem(held.entry_id, held.message.id, attempt, decision.result, pack(event))
     if decision.result == "uncertain":
@@ -87,6 +90,8 @@ def event_detail(own: Mapping[str, Any], told: Mapping[str, Any], result: SendRe
 def rejection(held: Held, group: Group, code: str, text: str, now_ms: int) -> CommitItem:
     """A message that could not be made."""
     attempt = held.element.attempt
+    if held.message.withheld is not None:
+        text = ""  # what a template could not do may name the value
     event = Event(group.reference(held.message.id), "rejected", attempt, now_ms, "us", code, text)
     return CommitItem(held.entry_id, held.message.id, attempt, "rejected", pack(event))
 
@@ -120,8 +125,9 @@ def record(held: Held, group: Group, *, reconstructed: bool = False) -> MessageR
     reference = group.reference(held.message.id)
     rendered = held.rendered
     if rendered is None or rendered.HasField("failure"):
-        return MessageRecord(reference, shared.company_code, shared.group_id, held.element.blob)
-    return MessageRecord(
+        unrendered = MessageRecord(reference, shared.company_code, shared.group_id, held.element.blob)
+        return kept_record(unrendered, held.message)
+    whole = MessageRecord(
         reference,
         shared.company_code,
         shared.group_id,
@@ -136,6 +142,7 @@ def record(held: Held, group: Group, *, reconstructed: bool = False) -> MessageR
         ],
         reconstructed,
     )
+    return kept_record(whole, held.message)
 
 
 def _same_element(element: Element, provider: str) -> bytes:

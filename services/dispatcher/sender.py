@@ -17,6 +17,7 @@ from morpheus_kit.queue.elements import Element
 from morpheus_kit.queue.outcomes import pack_records
 from morpheus_kit.queue.schema import Event, MessageRecord, NewerVersionError, pack
 from morpheus_kit.queue.scripts import HandBackItem, Queue, TakenItem
+from morpheus_kit.queue.withholding import kept_blob
 from morpheus_kit.reasons import TEXTS, ReasonCode
 from services.dispatcher.delivery import Delivery
 from services.dispatcher.groups import Group, Groups
@@ -127,7 +128,8 @@ class SliceHandler:
         record = b""
         if group:
             shared = group.shared
-            record = pack_records([MessageRecord(reference, shared.company_code, shared.group_id, element.blob)])
+            kept = MessageRecord(reference, shared.company_code, shared.group_id, kept_blob(element.blob))
+            record = pack_records([kept])
         log.error("message_dead", message_id=element.message_id, why=why)
         await source.queue.dead(
             *source.stream,

@@ -138,13 +138,25 @@ def _check_addresses(header: GroupHeader, resolved: Resolved, violations: Violat
         violations.add("reply_to", "must be an address, or `Name <address>`")
 
 
+def withheld_of(header: GroupHeader) -> list[str] | None:
+    """What is not recorded, as `QueuedMessage.withheld` has it."""
+    if header.record == "no_body":
+        return []
+    return sorted(set(header.redact)) or None
+
+
 def check_tags(path: str, tags: list[str], violations: Violations) -> None:
     """At most 50, each 1 to 256 characters."""
-    if len(tags) > MAX_TAGS:
-        violations.add(path, f"at most {MAX_TAGS} tags")
+    check_names(path, tags, "tags", violations)
+
+
+def check_names(path: str, names: list[str], what: str, violations: Violations) -> None:
+    """At most 50, each 1 to 256 characters."""
+    if len(names) > MAX_TAGS:
+        violations.add(path, f"at most {MAX_TAGS} {what}")
         return
-    for index, tag in enumerate(tags):
-        if not 1 <= len(tag) <= MAX_TAG_CHARS:
+    for index, name in enumerate(names):
+        if not 1 <= len(name) <= MAX_TAG_CHARS:
             violations.add(f"{path}[{index}]", f"1 to {MAX_TAG_CHARS} characters are required")
 
 
@@ -171,6 +183,9 @@ def _check_words(header: GroupHeader, violations: Violations) -> None:
         violations.add("missing_variables", "must be error or empty")
     if header.HasField("on_uncertain") and header.on_uncertain not in {"resend", "give_up"}:
         violations.add("on_uncertain", "must be resend or give_up")
+    if header.HasField("record") and header.record not in {"full", "no_body"}:
+        violations.add("record", "must be full or no_body")
+    check_names("redact", list(header.redact), "keys", violations)
 
 
 def _check_times(header: GroupHeader, now_ms: int, violations: Violations) -> None:

@@ -11,11 +11,12 @@ from morpheus_kit.errors import InvalidInputError
 from morpheus_kit.ids import message_id
 from morpheus_kit.queue.elements import pack_element
 from morpheus_kit.queue.schema import VERSION, Event, MessageRecord, PdfSource, QueuedMessage, StoredFile, pack
+from morpheus_kit.queue.withholding import kept_message
 from morpheus_kit.reasons import ReasonCode
 from morpheus_kit.sms.numbers import looks_like_number
 from morpheus_kit.wire import EMPTY_MAP, Recipient
 from services.intake.addresses import is_possible, why_impossible
-from services.intake.header import check_email_needs, check_mail_sender, check_tags
+from services.intake.header import check_email_needs, check_mail_sender, check_tags, withheld_of
 from services.intake.paths import check_file_name, check_path
 from services.intake.texts import Numbers, Refused, check_no_files, check_text_needs, sender_of
 from services.intake.violations import Violations
@@ -45,6 +46,10 @@ class Part:
     _has_email: bool = False
     _numbers: Numbers | None = None
     _kept_bytes: int = 0
+    _withheld: list[str] | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._withheld = withheld_of(self.header)
 
     @property
     def accepted(self) -> int:
@@ -106,7 +111,7 @@ class Part:
         self.rejected.append(RejectedRecipient(index=index, address=address, code=why.code, text=why.text))
         # Nothing is ever made of it, so its files are not kept, nor more contexts than fit into one entry.
         context = recipient.context if self._kept_bytes < _KEPT_BYTES else _NO_CONTEXT
-        blob = pack(self._message(index, recipient, address, context))
+        blob = pack(kept_message(self._message(index, recipient, address, context)))
         self._kept_bytes += len(blob)
         self.rejected_blobs.append(blob)
 
@@ -134,6 +139,7 @@ class Part:
             recipient.user_link or "",
             recipient.tags or [],
             _NO_CONTEXT if bytes(context) == _NIL else context,
+            withheld=self._withheld,
         )
 
     def _check_extras(self, index: int, recipient: Recipient) -> None:

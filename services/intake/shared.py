@@ -11,7 +11,7 @@ from morpheus.intake.v1.intake_pb2 import GroupHeader
 from morpheus_kit import wire
 from morpheus_kit.queue.schema import VERSION, SharedInfo
 from services.intake.addresses import parse_mailbox
-from services.intake.header import time_ms
+from services.intake.header import time_ms, withheld_of
 from services.intake.texts import sender_of
 
 _CONTEXT_DEPTH = 2
@@ -54,6 +54,8 @@ def shared_digest(header: GroupHeader, context: bytes) -> str:
         values.append(header.subaccount)
     if header.HasField("country_code"):
         values.append(["country_code", header.country_code])
+    if (withheld := withheld_of(header)) is not None:
+        values.append(["withheld", *withheld])
     return hashlib.sha256(_canonical.encode(values)).hexdigest()
 
 
@@ -81,6 +83,7 @@ def shared_info(header: GroupHeader, context: bytes, provider_method: str, refer
         parts=header.parts,
         reference_prefix=reference,
         subaccount=header.subaccount,
+        withheld=withheld_of(header),
     )
 
 

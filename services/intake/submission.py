@@ -20,6 +20,7 @@ from morpheus_kit.queue.outcomes import pack_records
 from morpheus_kit.queue.runner import INTAKE_MEMORY
 from morpheus_kit.queue.schema import GroupRecord, pack
 from morpheus_kit.queue.scripts import CommitPart, GroupReference, Queue
+from morpheus_kit.queue.withholding import kept_shared
 from services.intake.access import Access, authorise
 from services.intake.config import Config
 from services.intake.header import Resolved, check_header, check_identity
@@ -203,7 +204,8 @@ class Submission:
         )
         shared = shared_info(header, self._context, resolved.provider_method, prefix)
         records, events = part.rejected_records(prefix) if staging else ([], [])
-        group = GroupRecord(shared, header.part, part.total, self._now_ms, self._access.key.id)
+        kept = kept_shared(shared)
+        group = GroupRecord(kept, header.part, part.total, self._now_ms, self._access.key.id)
         return CommitPart(
             part=self._part_name,
             group=self._group_name,
@@ -227,6 +229,7 @@ class Submission:
             records=pack_records(messages=records, groups=[group]),
             events=events,
             stream=shared.stream,
+            shared_kept=pack(kept) if kept is not shared else b"",
         )
 
 

@@ -135,6 +135,8 @@ def _shared(shared: SharedInfo, pins: Mapping[str, str], parts_in: int) -> bytes
             "expires_at": rfc3339(shared.expires_at_ms),
             "missing_variables": shared.missing_variables,
             "on_uncertain": shared.on_uncertain or None,
+            "record": "no_body" if shared.withheld == [] else "full",
+            "redact": shared.withheld or [],
             "parts": shared.parts or None,
             "parts_in": parts_in,
         }

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import msgspec
 
 from morpheus_kit.queue.schema import AttachmentInfo, MessageRecord, QueuedMessage, SharedInfo, unpack_message
+from morpheus_kit.queue.withholding import kept_record
 from services.tracker.states import Folded
 
 VERSION = 1
@@ -42,6 +43,8 @@ class Head(msgspec.Struct, array_like=True):
     folded: Folded = msgspec.field(default_factory=Folded)
     resend_of: str = ""
     """The message that this one repeats."""
+    withheld: bool = False
+    """Its group withholds contents: nothing that may repeat them is kept."""
 
 
 class Body(msgspec.Struct, array_like=True, frozen=True):
@@ -89,10 +92,11 @@ def record_rank(record: MessageRecord) -> tuple[int, int]:
     return (_RECONSTRUCTED if record.reconstructed else _RENDERED, digest)
 
 
-def head_of(record: MessageRecord, rank: tuple[int, int]) -> Head:
-    """A document's head without events. ValueError when the blob is no message."""
+def made_of(record: MessageRecord, rank: tuple[int, int]) -> tuple[Head, Body]:
+    """A document without events, and without what must not be kept. ValueError when the blob is no message."""
     message = unpack_message(record.blob)
-    return Head(
+    kept = kept_record(record, message)
+    head = Head(
         VERSION,
         rank,
         message.accepted_at_ms,
@@ -100,12 +104,14 @@ def head_of(record: MessageRecord, rank: tuple[int, int]) -> Head:
         message.first_name,
         message.last_name,
         message.user_link,
-        record.subject,
+        kept.subject,
         message.tags,
         message.part,
         message.index,
         resend_of=message.resend_of,
+        withheld=message.withheld is not None,
     )
+    return head, Body(VERSION, kept.blob, kept.html, kept.text, kept.attachments)
 
 
 def stripped_head(record: MessageRecord, now_ms: int, error: str) -> Head:
@@ -115,11 +121,6 @@ def stripped_head(record: MessageRecord, now_ms: int, error: str) -> Head:
     """
     rank, _ = record_rank(record)
     return Head(record=(rank, _STRIPPED), accepted_at_ms=now_ms, error=error)
-
-
-def body_of(record: MessageRecord) -> Body:
-    """A document's body."""
-    return Body(VERSION, record.blob, record.html, record.text, record.attachments)
 
 
 def searchable(head: Head, text: str) -> str:

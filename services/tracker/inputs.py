@@ -86,4 +86,9 @@ def _is_wanted(document: Document, states: Sequence[str], reasons: Sequence[str]
 
 
 def _kept(documents: Iterable[Document]) -> list[bytes]:
-    return [each.body.blob for each in documents if each.body is not None and each.body.blob and not each.head.error]
+    """Of a message whose contents are withheld only a part is kept: nothing can be sent from that."""
+    return [
+        each.body.blob
+        for each in documents
+        if each.body is not None and each.body.blob and not each.head.error and not each.head.withheld
+    ]

@@ -12,6 +12,7 @@ from morpheus_kit import ids, logs
 from morpheus_kit.errors import UnavailableError
 from morpheus_kit.queue.keys import Keys, group_name
 from morpheus_kit.queue.schema import SharedInfo, unpack_shared
+from morpheus_kit.queue.withholding import kept_shared
 
 log = logs.get_logger(__name__)
 
@@ -74,7 +75,7 @@ def _ledger(fields: dict[bytes, bytes]) -> Ledger | None:
         return (fields.get(name) or b"").decode(errors="replace")
 
     return Ledger(
-        unpack_shared(fields[b"shared"]),
+        kept_shared(unpack_shared(fields[b"shared"])),
         text(b"control") or "running",
         (text(b"reason_code"), text(b"reason_text")) if fields.get(b"reason_code") else _ending(fields),
         number(b"total"),

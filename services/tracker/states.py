@@ -14,6 +14,7 @@ import msgspec
 
 from morpheus_kit import ids
 from morpheus_kit.queue.schema import Event
+from morpheus_kit.queue.withholding import kept_detail
 from morpheus_kit.reasons import ReasonCode
 
 EVENTS_OF_A_TYPE = 50
@@ -202,6 +203,17 @@ def steps_of(message_id: str, folded: Folded) -> list[Step]:
     steps: list[Step] = []
     fold(message_id, None, folded.events, steps)
     return steps
+
+
+def kept_happening(event: Event | Happening) -> Happening:
+    """An event without what may repeat contents that are withheld; the same one every time."""
+    happening = _strip(event)
+    return msgspec.structs.replace(
+        happening,
+        reason_text="",
+        discriminator=happening.discriminator if happening.source == OURSELVES else "",
+        detail=kept_detail(happening.detail),
+    )
 
 
 def _strip(event: Event | Happening) -> Happening:

@@ -83,3 +83,19 @@ class PrivacyCases:
         assert await records.store.unwanted(references[5:]) == [
             Unwanted("acme", "news", "p5@example.com", ("complaint",))
         ]
+
+    async def test_of_a_message_whose_contents_are_withheld_nothing_is_found(self, records: Records) -> None:
+        secret = record(0, withheld=["code"], text="tok914477", subject="tok914477")
+        clicked = event(0, "clicked", source="ses", at=T0 + 9, discriminator="tok914477", detail={"url": "tok914477"})
+        await records.write(
+            Outcome([group()], [], [clicked], []), Outcome([], [secret, record(1, text="tok914477")], [event(0)], [])
+        )
+        assert await records.listed(words=("tok914477",)) == ["p1@example.com"]
+        found = await records.message(0)
+        assert found.head.withheld
+        assert found.head.folded.state == "clicked"
+        assert found.message is not None
+        assert found.message.withheld == ["code"]
+        assert "tok914477" not in repr((found.head, found.body))
+        await records.write(Outcome([], [], [clicked], []))
+        assert "tok914477" not in repr(await records.message(0))

@@ -34,7 +34,15 @@ def record(index: int, company: str = "acme", group_id: str = "june", **more: An
     address = more.pop("address", f"p{index}@example.com")
     blob = pack(
         QueuedMessage(
-            1, ids.message_id(company, group_id, 0, index), index, 0, at, address, "Zoë", tags=more.pop("tags", [])
+            1,
+            ids.message_id(company, group_id, 0, index),
+            index,
+            0,
+            at,
+            address,
+            "Zoë",
+            tags=more.pop("tags", []),
+            withheld=more.pop("withheld", None),
         )
     )
     fields = {"rendered": True, "subject": "Hi", "html": "<p>x</p>", "text": f"number {index}", **more}

@@ -32,6 +32,10 @@ ACCEPTED: list[dict[str, Any]] = [
     {"part": 3},
     {"part": 1, "parts": 2},
     {"parts": None},
+    {"record": "full"},
+    {"record": None, "redact": None},
+    {"record": "no_body", "redact": ["password"]},
+    {"redact": ["x" * 256] * 50},
     {"method": "smtp"},
     {"method": "email"},
     {"method": "ses"},
@@ -201,6 +205,11 @@ INVALID: list[tuple[dict[Any, Any], str]] = [
     ({"inner_template": "s3://listed/../a.html"}, "inner_template"),
     ({"inner_template": "s3://listed"}, "inner_template"),
     ({"inner_template": "S3://listed/a.html"}, "inner_template"),
+    ({"record": "none"}, "record"),
+    ({"record": 1}, "record"),
+    ({"redact": "password"}, "redact"),
+    ({"redact": ["a", ""]}, "redact[1]"),
+    ({"redact": ["x"] * 51}, "redact"),
     (one(s3_attachments=[{"name": "a"}]), "recipients[0].s3_attachments[0].path"),
     (one(s3_attachments=[{"path": "a", "name": ""}]), "recipients[0].s3_attachments[0].name"),
 ]
@@ -211,9 +220,6 @@ NOT_SUPPORTED: list[tuple[dict[str, Any], str]] = [
     ({"unsubscribe": True}, "unsubscribe"),
     ({"track_opens": True}, "track_opens"),
     ({"track_clicks": False}, "track_clicks"),
-    ({"record": "no_body"}, "record"),
-    ({"record": "full"}, "record"),
-    ({"redact": ["password"]}, "redact"),
 ]
 
 

@@ -9,8 +9,8 @@ import msgspec
 
 from morpheus_kit.queue.outcomes import Outcome
 from morpheus_kit.queue.schema import Event, MessageRecord, NewerVersionError
-from services.tracker.documents import Body, Head, body_of, head_of, record_rank, stripped_head
-from services.tracker.states import Step, fold, steps_of
+from services.tracker.documents import Body, Head, made_of, record_rank, stripped_head
+from services.tracker.states import Step, fold, kept_happening, steps_of
 from services.tracker.store.base import Refusal
 
 _ID_CHARS = 36
@@ -57,10 +57,14 @@ def apply(message_id: str, change: Change, old: Head | None, now_ms: int) -> App
     """The document after `change`, `old` left as it is; None when nothing is new. NewerVersionError."""
     head = Head() if old is None else old
     steps: list[Step] = []
-    folded = fold(message_id, head.folded, change.events, steps)
+    events = [kept_happening(event) for event in change.events] if head.withheld else change.events
+    folded = fold(message_id, head.folded, events, steps)
     record = change.record
     if record is not None and (rank := record_rank(record)) > head.record:
         taken = _taken(record, rank, change.error, now_ms)
+        if taken.head.withheld and not head.withheld:
+            # Events that came before their record are told again, now that it says what of them may be kept.
+            folded = fold(message_id, None, map(kept_happening, folded.events))
         taken.head.folded = folded
         return taken._replace(steps=steps if head.record[0] else steps_of(message_id, folded))
     if old is not None and folded == head.folded:
@@ -72,7 +76,7 @@ def _taken(record: MessageRecord, rank: tuple[int, int], error: str, now_ms: int
     if error:
         return stripped(record, error, now_ms)
     try:
-        return Applied(head_of(record, rank), body_of(record))
+        return Applied(*made_of(record, rank))
     except NewerVersionError:
         raise
     except ValueError as exc:

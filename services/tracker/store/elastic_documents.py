@@ -27,7 +27,7 @@ _encoder = msgspec.msgpack.Encoder()
 _folded = msgspec.msgpack.Decoder(Folded)
 _body = msgspec.msgpack.Decoder(Body)
 
-READ_FOR_WRITE = ["fold", "record", "recipient_tags", "company_code"]
+READ_FOR_WRITE = ["fold", "record", "recipient_tags", "company_code", "withheld"]
 LARGE = ["words", "body", "input"]
 """What lists do not read."""
 
@@ -91,6 +91,7 @@ def record_fields(record: MessageRecord, applied: Applied) -> Fields:
         "input": compress(body.blob) if body.blob else None,
         "body": compress(_encoder.encode(msgspec.structs.replace(body, blob=b""))),
         "words": words_of(searchable(head, body.text)),
+        "withheld": head.withheld or None,
     }
 
 
@@ -112,7 +113,12 @@ def words_of(text: str) -> str:
 
 def head_for_write(source: Source) -> Head:
     """As much of the head as folding needs."""
-    return Head(record=_rank(source), tags=source.get("recipient_tags") or [], folded=folded_of(source))
+    return Head(
+        record=_rank(source),
+        tags=source.get("recipient_tags") or [],
+        folded=folded_of(source),
+        withheld=bool(source.get("withheld")),
+    )
 
 
 def head_of_source(source: Source) -> Head:
@@ -130,6 +136,7 @@ def head_of_source(source: Source) -> Head:
         index=source.get("index") or 0,
         error=source.get("record_error") or "",
         folded=folded_of(source),
+        withheld=bool(source.get("withheld")),
     )
 
 

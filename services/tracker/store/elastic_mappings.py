@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 _LONGEST_TERM: Final = 8191
 """In characters; Lucene refuses a term of more than 32,766 bytes. A longer value is kept but not found."""
@@ -62,6 +62,7 @@ PROPERTIES: Final[dict[str, dict[str, Any]]] = {
     "input": BINARY,
     "body": BINARY,
     "words": WORDS,
+    "withheld": {"type": "boolean", "index": False, "doc_values": False},
     # Of a message: the fold over its events.
     "fold": BINARY,
     "state": KEYWORD,

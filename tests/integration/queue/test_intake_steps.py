@@ -148,3 +148,17 @@ async def test_outcomes_are_acknowledged_and_deleted_once(rig: Rig) -> None:
     assert await rig.queue.ack_outcomes(entries) == 1
     assert await rig.queue.ack_outcomes(entries) == 0
     assert await rig.redis.xlen(rig.queue.keys.outcomes) == 0
+
+
+async def test_what_may_not_be_kept_is_there_while_something_is_under_way(rig: Rig) -> None:
+    """And again for a further part of a group that was drained."""
+    key = rig.queue.keys.group("acme/g")
+    for number in range(2):
+        await rig.post(number=number, count=1, shared_kept=b"kept")
+        await rig.start()
+        assert await rig.redis.hget(key, "shared") == b"\x00shared"
+        items = (await rig.take()).items
+        assert await rig.gate(items) == ["go"]
+        await rig.commit_sends(items, "sent")
+        assert await rig.redis.hget(key, "shared") == b"kept"
+        assert not await rig.redis.hexists(key, "shared_kept")

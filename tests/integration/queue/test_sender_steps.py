@@ -298,3 +298,13 @@ async def test_a_dead_letter_is_kept_and_its_message_failed(rig: Rig) -> None:
     letters = await rig.redis.xrange(rig.queue.keys.dead)
     assert letters[0][1][b"reason"] == b"poison"
     assert [kind for _, kind, _ in await rig.events()] == ["failed", "failed"]
+
+
+async def test_a_dead_letter_does_not_hold_what_may_not_be_kept(rig: Rig) -> None:
+    await rig.post_and_start(count=1, shared_kept=b"kept")
+    ((item,), message) = (await rig.take()).items, "acme.g-0-0"
+    assert item.element.message_id == message
+    event = packed_event(message, "failed", 1)
+    assert await rig.queue.dead(METHOD, PRIORITY, "me", item.entry_id, message, "poison", event)
+    ((_, letter),) = await rig.redis.xrange(rig.queue.keys.dead)
+    assert letter[b"element"] == b""

@@ -1,0 +1,128 @@
+"""What is kept of people, looked for in every store of a running stack, byte by byte."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import msgpack
+import pytest
+import redis
+import zstandard
+
+from benchmarks import sample
+from benchmarks.stack import Stack
+from services.tracker.store.bodies import SELECT, unpack_body
+
+pytestmark = pytest.mark.timeout(180)
+
+INNER = "<p>Your code is {{ code }}, {{ first_name }}.</p>{% if bad %}{{ code | number }}{% endif %}"
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One stack for all tests of this file."""
+    with Stack(tmp_path_factory.mktemp("privacy"), {"MORPHEUS_LEASE": "3"}) as running:
+        (running.home / "templates" / "code.html").write_text(INNER)
+        yield running
+
+
+def test_contents_that_are_withheld_are_nowhere_once_the_group_has_finished(stack: Stack) -> None:
+    stack.suppress("gone@example.org")
+    _post(stack, "kept", "kepttoken1")
+    _post(stack, "no-body", "bodytoken2", record="no_body")
+    _post(stack, "redacted", "redacttoken3", redact=["code"])
+    groups = {name: stack.wait_finished(name, 60) for name in ("kept", "no-body", "redacted")}
+
+    sent = b"".join(path.read_bytes() for path in (stack.home / "outbox").glob("*.eml"))
+    for token in ("kepttoken1", "bodytoken2", "redacttoken3"):
+        assert token.encode() in sent
+    assert _places(stack, "kepttoken1") >= {"records", "words", "queue"}
+    assert _places(stack, "bodytoken2") == set()
+    assert _places(stack, "redacttoken3") == set()
+
+    assert [group["counts"]["rejected"] for group in groups.values()] == [3, 3, 3]
+    assert (groups["no-body"]["context"], groups["redacted"]["context"]) == ({}, {"brand": "B"})
+    assert (groups["no-body"]["record"], groups["redacted"]["redact"]) == ("no_body", ["code"])
+    (message,) = stack.get("/v1/messages", group_id="redacted", address="ada@example.org")["items"]
+    detail = stack.message(message["id"])
+    assert (detail["html"], detail["text"], detail["subject"]) == ("", "", "")
+    assert detail["context"] == {"plan": "P", "bad": False}
+    assert stack.operate("redacted", "retry")[0] == 409
+
+
+def _post(stack: Stack, group_id: str, token: str, **more: Any) -> None:
+    """Sent, clicked, tried again, of an impossible address, to a suppressed one, and one that cannot be rendered."""
+    people = ("ada", "clicked@simulator", "throttled@simulator", "no at sign", "gone", "bad")
+    addresses = [
+        name if " " in name else f"{name}{'.example.com' if '@' in name else '@example.org'}" for name in people
+    ]
+    group = {
+        **sample.group(group_id, 0),
+        "outer_template": "bench/outer.html",
+        "inner_template": "code.html",
+        "subject_template": "Code {{ code }}",
+        "context": {"brand": "B", "code": f"shared{token}"},
+        "recipients": [
+            {"address": each, "first_name": "Ada", "context": {"code": token, "plan": "P", "bad": each[:3] == "bad"}}
+            for each in addresses
+        ],
+        **more,
+    }
+    status, reply, _ = stack.post(msgpack.packb(group))
+    assert status == 202, reply
+
+
+def _places(stack: Stack, token: str) -> set[str]:
+    """Where a word is kept: the tables of the record store and its search index, every key of the queue, the log."""
+    found = set()
+    wanted = token.encode()
+    with closing(sqlite3.connect(f"file:{stack.home / 'records.db'}?mode=ro", uri=True)) as db:
+        if any(wanted in value for value in _values(db)):
+            found.add("records")
+        if db.execute("SELECT 1 FROM words WHERE words MATCH ?", (f"{token}*",)).fetchone():
+            found.add("words")
+    with redis.Redis(unix_socket_path=str(stack.home / "redis" / "valkey.sock")) as queue:
+        if any(wanted in _content(queue, key) or wanted in key for key in queue.scan_iter(count=1000)):
+            found.add("queue")
+    logs = [stack.home / "stack.log", stack.home / "outbox" / "calls.jsonl"]
+    if any(wanted in path.read_bytes() for path in logs):
+        found.add("logs")
+    return found
+
+
+def _values(db: sqlite3.Connection) -> Iterator[bytes]:
+    """Every value of every table, and what was packed into it."""
+    for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND sql NOT LIKE '%fts5%'"):
+        for row in db.execute(f"SELECT * FROM {name}"):
+            for value in row:
+                raw = value if isinstance(value, bytes) else str(value).encode()
+                yield raw
+                yield _unpacked(raw)
+    for (n,) in db.execute("SELECT n FROM bodies").fetchall():
+        body = unpack_body(*db.execute(SELECT, (n,)).fetchone())
+        yield body.blob + body.html.encode() + body.text.encode()
+
+
+def _unpacked(raw: bytes) -> bytes:
+    try:
+        return zstandard.ZstdDecompressor().decompress(raw, max_output_size=2**24)
+    except zstandard.ZstdError:
+        return b""
+
+
+def _content(queue: Any, key: bytes) -> bytes:
+    """All that lies under a key, packed entries unpacked too."""
+    kind = queue.type(key)
+    read: dict[bytes, Any] = {
+        b"string": lambda: [queue.get(key)],
+        b"hash": lambda: [item for pair in queue.hgetall(key).items() for item in pair],
+        b"list": lambda: queue.lrange(key, 0, -1),
+        b"set": lambda: queue.smembers(key),
+        b"zset": lambda: queue.zrange(key, 0, -1),
+        b"stream": lambda: [item for _, fields in queue.xrange(key) for pair in fields.items() for item in pair],
+    }
+    items = read[kind]()
+    return b"\n".join([*items, *map(_unpacked, items)])
