@@ -51,7 +51,7 @@ def decode_context(packed: bytes) -> Variables:
 
 def render(template: Template, variables: Variables) -> str:
     """`template.render` without its copy of the variables and without its rewriting of tracebacks."""
-    return "".join(template.root_render_func(template.new_context(variables, shared=True)))
+    return template.environment.concat(template.root_render_func(template.new_context(variables, shared=True)))
 
 
 class Draft:

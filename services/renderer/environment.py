@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
 from functools import partial
+from types import CodeType
 from typing import Any, ClassVar
 
 from jinja2 import BaseLoader, ChainableUndefined, Template, Undefined
@@ -13,12 +14,13 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
 
-from services.renderer.failures import MissingVariableError
+from services.renderer.code_lines import compile_at_lines
+from services.renderer.failures import MissingVariableError, OutputError
 from services.renderer.filters import Formats
 
 LONGEST_REPEAT = 1_000_000
 LARGEST_POWER = 10_000
-MOST_MODULES = 64
+LARGEST_OUTPUT = 25_000_000
 MARKDOWN = ".md"
 
 
@@ -58,19 +60,30 @@ def nil_is_empty(value: Any) -> Any:
     return "" if value is None else value
 
 
-class LocalizedTemplate(Template):
-    """Its module, which `import` gives, is made once a locale: what it sets may be written in that."""
+def new_map(*pairs: Any, **named: Any) -> dict[Any, Any]:
+    """What templates have as `dict`: of the class they could take methods that change every map."""
+    return dict(*pairs, **named)
+
+
+class MessageTemplate(Template):
+    """Its module, which `import` gives, is made once a message.
+
+    What it sets may be written in the recipient's locale, and may remember: a namespace, a cycler, a list that is read
+    once. No message sees what another has left there.
+    """
+
+    _turn = -1
+
+    def get_corresponding_lineno(self, lineno: int) -> int:
+        """Lines of the code are those of the template."""
+        return lineno
 
     def _get_default_module(self, ctx: Context | None = None) -> TemplateModule:
         formats = getattr(self.environment, "formats", None)
-        locale = (formats.locale, formats.zone) if formats else ("", "")
-        modules: dict[tuple[str, str], TemplateModule] = self.__dict__.setdefault("_modules", {})
-        if locale not in modules:
-            if len(modules) >= MOST_MODULES:
-                modules.clear()
-            self._module = None
-            modules[locale] = super()._get_default_module(ctx)
-        return modules[locale]
+        turn = formats.turn if formats else 0
+        if turn != self._turn:
+            self._turn, self._module = turn, None
+        return super()._get_default_module(ctx)
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
@@ -79,7 +92,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
     intercepted_binops: frozenset[str] = frozenset({"*", "**"})
     removed_globals: ClassVar[tuple[str, ...]] = ("lipsum",)
 
-    template_class = LocalizedTemplate
+    template_class = MessageTemplate
 
     def __init__(
         self,
@@ -89,10 +102,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
         loader: BaseLoader,
         formats: Formats,
         finalize: Callable[[Any], Any] = nil_is_empty,
+        most_output: int = LARGEST_OUTPUT,
     ) -> None:
         """`html` escapes what is printed; `strict` is what `missing_variables: error` asks for.
 
-        `formats` is what filters write like; `finalize` turns a value into what is printed.
+        `formats` is what filters write like; `finalize` turns a value into what is printed; `most_output` is how many
+        characters a template, a macro or a block may print.
         """
         super().__init__(
             autoescape=html,
@@ -102,10 +117,25 @@ class Sandbox(ImmutableSandboxedEnvironment):
             finalize=finalize,
         )
         self.formats = formats
+        self._most_output = most_output
         self.filters |= formats.filters(plain=not html)
         self.load_markdown: Callable[[str, MutableMapping[str, Any] | None], Template] | None = None
         for name in self.removed_globals:
             self.globals.pop(name, None)
+        self.globals["dict"] = new_map
+
+    def concat(self, pieces: Iterable[str]) -> str:
+        """What the pieces of a template, a macro or a block make; OutputError as soon as that is too long."""
+        made, size = [], 0
+        for piece in pieces:
+            size += len(piece)
+            if size > self._most_output:
+                error = OutputError(f"it prints more than {self._most_output} characters")
+                if hasattr(pieces, "throw"):
+                    pieces.throw(error)  # where the template stands now, so that the error names the line
+                raise error
+            made.append(piece)
+        return "".join(made)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """`order.items` is the posted key `items` where there is one: data comes before a map's methods."""
@@ -121,6 +151,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if self.load_markdown is not None and name.endswith(MARKDOWN):
             return self.load_markdown(name, globals)
         return super()._load_template(name, globals)
+
+    def _compile(self, source: str, filename: str) -> CodeType:
+        """Of Jinja2: here lines of the code are those of the template."""
+        return compile_at_lines(source, filename)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Refuses what would fill memory or hold a CPU for one expression."""

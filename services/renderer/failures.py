@@ -29,6 +29,10 @@ class MissingVariableError(UndefinedError):
         super().__init__(message)
 
 
+class OutputError(Exception):
+    """A template prints more than a message may have; the text says how much that is."""
+
+
 class FilterError(Exception):
     """A filter cannot write the value that it was given; the text says which filter and why."""
 
@@ -45,6 +49,8 @@ def explain(exc: BaseException) -> RenderError:
         return RenderError(ReasonCode.VARIABLE_MISSING, _at(exc, f"variable {exc.variable!r} is missing"))
     if isinstance(exc, UndefinedError):
         return RenderError(ReasonCode.VARIABLE_MISSING, _at(exc, str(exc.message)))
+    if isinstance(exc, OutputError):
+        return RenderError(ReasonCode.MESSAGE_TOO_LARGE, _at(exc, str(exc)))
     return RenderError(ReasonCode.RENDER_FAILED, _at(exc, _describe(exc)))
 
 
@@ -71,6 +77,6 @@ def _place(traceback: TracebackType | None) -> str:
     while traceback is not None:
         template = traceback.tb_frame.f_globals.get("__jinja_template__")
         if template is not None:
-            place = f"{template.name}, line {template.get_corresponding_lineno(traceback.tb_lineno)}"
+            place = f"{template.name}, line {traceback.tb_lineno}"  # of the template: see `Sandbox._compile`
         traceback = traceback.tb_next
     return place

@@ -39,6 +39,8 @@ class Formats:
     def __init__(self) -> None:
         self._locale = "en"
         self._zone = "UTC"
+        self.turn = 0
+        """Changes with each message."""
 
     @property
     def locale(self) -> str:
@@ -54,6 +56,7 @@ class Formats:
         """From now on; `locale` canonical, `zone` of the time zone database. RenderError when it is not there."""
         self._locale = locale
         self._zone = zone
+        self.turn += 1
         time_zone(zone)
 
     def filters(self, *, plain: bool) -> dict[str, Filter]:

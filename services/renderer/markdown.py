@@ -78,7 +78,7 @@ def _as_html(template: Template) -> Template:
     source = template.root_render_func
 
     def root(context: Context) -> Iterator[str]:
-        html = to_html("".join(source(context)))
+        html = to_html(template.environment.concat(source(context)))
         yield html.replace(_BODY, context["content"], 1) if _BODY in html else html
 
     made.root_render_func = root

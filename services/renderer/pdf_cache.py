@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,8 +62,7 @@ class SharedPdfs:
     def alone(self, key: str) -> Iterator[None]:
         """Nobody else makes this PDF meanwhile; a worker that dies lets go."""
         path = self._folder / f"{key}.lock"
-        with path.open("wb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with _locked(path):
             try:
                 yield
             finally:
@@ -72,7 +72,9 @@ class SharedPdfs:
         found = []
         for path in self._folder.iterdir():
             with contextlib.suppress(FileNotFoundError):
-                if "." not in path.name:
+                if path.suffix == ".lock":
+                    self._remove_abandoned(path)
+                elif "." not in path.name:
                     status = path.stat()
                     found.append((status.st_mtime_ns, status.st_size, path))
         size = sum(each for _, each, _ in found)
@@ -81,3 +83,21 @@ class SharedPdfs:
                 return
             path.unlink(missing_ok=True)
             size -= each
+
+    def _remove_abandoned(self, lock: Path) -> None:
+        """What a worker has left that was killed while it made a PDF."""
+        with lock.open("rb") as opened, contextlib.suppress(BlockingIOError):
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            (self._folder / f".{lock.stem}").unlink(missing_ok=True)
+            lock.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Holds the lock on the file that `path` names: who had it before may have removed the one that was opened."""
+    while True:
+        with path.open("wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if os.fstat(lock.fileno()).st_nlink:
+                yield
+                return

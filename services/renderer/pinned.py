@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 
 from jinja2 import BaseLoader, Environment, Template, TemplateNotFound
 
-from services.renderer.environment import Sandbox
+from services.renderer.environment import LARGEST_OUTPUT, Sandbox
 from services.renderer.filters import Formats
 from services.renderer.markdown import MarkdownTemplates, written
 from services.renderer.shared_cache import CompiledTemplate, LostTemplatesError, SharedCache
@@ -40,12 +40,19 @@ class PinnedLoader(BaseLoader):
 class PinnedTemplates:
     """Templates of one set of versions, each loaded once; HTML escapes what is printed, text does not."""
 
-    def __init__(self, templates: dict[str, CompiledTemplate], versions: Mapping[str, str], *, strict: bool) -> None:
-        """`templates` by path."""
+    def __init__(
+        self,
+        templates: dict[str, CompiledTemplate],
+        versions: Mapping[str, str],
+        *,
+        strict: bool,
+        most_output: int = LARGEST_OUTPUT,
+    ) -> None:
+        """`templates` by path; `most_output`: characters that one may print."""
         self._templates = templates
         self.versions = versions
         self.formats = Formats()
-        common: dict[str, Any] = {"strict": strict, "formats": self.formats}
+        common: dict[str, Any] = {"strict": strict, "formats": self.formats, "most_output": most_output}
         escaped, plain = (PinnedLoader(templates, html=html) for html in (True, False))
         self._sandboxes = {
             True: Sandbox(html=True, loader=escaped, **common),
@@ -74,8 +81,8 @@ class PinnedTemplates:
         template = self._subjects.get(source)
         if template is None:
             sandbox = self._sandboxes[False]
-            code = sandbox.compile(source, name=SUBJECT)
-            template = Template.from_code(sandbox, code, dict(sandbox.globals))
+            code = sandbox.compile(source, SUBJECT, SUBJECT)
+            template = sandbox.template_class.from_code(sandbox, code, dict(sandbox.globals))
             self._subjects[source] = template
             if len(self._subjects) > MOST_SUBJECTS:
                 self._subjects.popitem(last=False)
@@ -85,8 +92,9 @@ class PinnedTemplates:
 class TemplateSets:
     """The latest sets of a worker; a group's slices find theirs again. Sets share what they have in common."""
 
-    def __init__(self, cache: SharedCache) -> None:
+    def __init__(self, cache: SharedCache, most_output: int = LARGEST_OUTPUT) -> None:
         self._cache = cache
+        self._most_output = most_output
         self._sets: OrderedDict[tuple[bool, frozenset[tuple[str, str]]], PinnedTemplates] = OrderedDict()
         self._templates: WeakValueDictionary[tuple[str, str], CompiledTemplate] = WeakValueDictionary()
 
@@ -99,7 +107,9 @@ class TemplateSets:
         key = (strict, frozenset(versions.items()))
         found = self._sets.get(key)
         if found is None:
-            found = self._sets[key] = PinnedTemplates(self._map(versions), dict(versions), strict=strict)
+            templates = self._map(versions)
+            found = PinnedTemplates(templates, dict(versions), strict=strict, most_output=self._most_output)
+            self._sets[key] = found
             self._make_room()
         else:
             self._sets.move_to_end(key)

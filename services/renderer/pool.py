@@ -22,12 +22,14 @@ from services.renderer import frames
 from services.renderer.frames import Compile, Compiled, Description, Frame, Progress
 from services.renderer.settings import RenderSettings
 from services.renderer.shared_cache import OwnedCache
+from services.renderer.stack_dump import SIGNAL, StackDump
 
 log = logs.get_logger(__name__)
 
 START_SECONDS = 30.0
 STARTS = 3
 STOP_SECONDS = 2.0
+ASK_SECONDS, LOOK_SECONDS = 0.5, 0.01
 # glibc gives each freed HTML tree back to the kernel and faults it in again for the next; workers keep it instead.
 ALLOCATOR = {
     "MALLOC_TRIM_THRESHOLD_": str(64 * 1024 * 1024),
@@ -53,21 +55,32 @@ class PoolLimits:
 
 
 class WorkerDiedError(Exception):
-    """A worker ended in the middle of an order; `position` is the message that it was at."""
+    """A worker ended in the middle of an order; `position` is the message that it was at.
 
-    def __init__(self, position: int, *, timed_out: bool) -> None:
+    `place` is template and line, when that is known.
+    """
+
+    def __init__(self, position: int, *, timed_out: bool, place: str = "") -> None:
         self.position = position
         self.timed_out = timed_out
+        self.place = place
         super().__init__(f"worker died at message {position}, timed out: {timed_out}")
 
 
 class Watch:
-    """Kills a process that shows no progress for `timeout` seconds while somebody waits for it."""
+    """Kills a process that shows no progress for `timeout` seconds while somebody waits for it.
 
-    def __init__(self, process: asyncio.subprocess.Process, progress: Progress, timeout: float) -> None:
+    Before that it is asked where it is; `dump` has the answer.
+    """
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, progress: Progress, dump: StackDump, timeout: float
+    ) -> None:
         self._process = process
         self._progress = progress
+        self._dump = dump
         self._timeout = timeout
+        self._asked_at: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._seen = (0, 0)
         self._since = 0.0
@@ -76,33 +89,46 @@ class Watch:
     def __enter__(self) -> None:
         self._seen = self._progress.read()
         self._since = asyncio.get_running_loop().time()
-        self._arm()
+        self._arm(self._timeout / 4)
 
     def __exit__(self, *_: object) -> None:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _arm(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(self._timeout / 4, self._look)
+    def _arm(self, seconds: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._look)
 
     def _look(self) -> None:
         now, seen = asyncio.get_running_loop().time(), self._progress.read()
         if seen != self._seen:
-            self._seen, self._since = seen, now
-        elif now - self._since >= (START_SECONDS if seen[0] == frames.LOADING else self._timeout):
+            self._seen, self._since, self._asked_at = seen, now, None
+        elif self._asked_at is not None and (self._dump.place() or now - self._asked_at >= ASK_SECONDS):
             self.expired = True
             kill(self._process)
             return
-        self._arm()
+        elif now - self._since >= (START_SECONDS if seen[0] == frames.LOADING else self._timeout):
+            self._ask(now)
+        self._arm(self._timeout / 4 if self._asked_at is None else LOOK_SECONDS)
+
+    def _ask(self, now: float) -> None:
+        """Again and again: between two pieces of its output a template is not at work."""
+        if self._asked_at is None:
+            self._asked_at = now
+            self._dump.clear()
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(SIGNAL)
 
 
 class Worker:
     """One worker process, seen from the front. `busy` is true from an order to its DONE."""
 
-    def __init__(self, process: asyncio.subprocess.Process, progress: Progress, timeout: float) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, progress: Progress, dump: StackDump, timeout: float
+    ) -> None:
         self._process = process
         self._progress = progress
-        self._watch = Watch(process, progress, timeout)
+        self._dump = dump
+        self._watch = Watch(process, progress, dump, timeout)
         self.busy = False
 
     @property
@@ -116,6 +142,7 @@ class Worker:
     async def order(self, frame: Frame) -> None:
         """Hands over work; read its answers until DONE."""
         self.busy = True
+        self._dump.clear()
         self._progress.begin(-1)
         await self.send(frame)
 
@@ -156,7 +183,7 @@ class Worker:
             await self._process.wait()
 
     def _died(self) -> WorkerDiedError:
-        return WorkerDiedError(self._progress.read()[0], timed_out=self._watch.expired)
+        return WorkerDiedError(self._progress.read()[0], timed_out=self._watch.expired, place=self._dump.place())
 
 
 class WorkerPool:
@@ -231,10 +258,10 @@ class WorkerPool:
 
     async def _spawn(self) -> Worker:
         self._started += 1
-        path = self._cache.folder / f"progress-{self._started}"
-        progress = Progress.create(path)
+        paths = [self._cache.folder / f"{name}-{self._started}" for name in ("progress", "stack")]
+        progress, dump = Progress.create(paths[0]), StackDump(paths[1])
         settings = msgspec.json.encode(self._limits.settings).decode()
-        arguments = [self._cache.folder, path, settings, self._limits.memory, os.getpid()]
+        arguments = [self._cache.folder, *paths, settings, self._limits.memory, os.getpid()]
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "services.renderer.worker"),
@@ -244,14 +271,15 @@ class WorkerPool:
             limit=PIPE_BUFFER,
             env=worker_environment(os.environ),
         )
-        worker = Worker(process, progress, self._limits.timeout)
+        worker = Worker(process, progress, dump, self._limits.timeout)
         ready = False
         try:
             async with asyncio.timeout(START_SECONDS):
                 assert process.stdout is not None  # noqa: S101  made with a pipe
                 ready = (await frames.read_async(process.stdout)).kind == frames.READY
         finally:
-            path.unlink(missing_ok=True)
+            for path in paths:
+                path.unlink(missing_ok=True)
             if not ready:
                 kill(process)
         return worker

@@ -68,7 +68,7 @@ class SliceRunner:
                 endless = timeouts >= ENDLESS_AFTER
                 failed, again = after_death(left, death.position - answered, death, endless=endless)
                 if failed:
-                    yield wire.response([_failure(message, timed_out=death.timed_out) for message in failed])
+                    yield wire.response([_failure(message, death) for message in failed])
                 todo.extendleft(reversed(again))
 
     async def _attempt(self, group: bytes, messages: Sequence[bytes], owner: str) -> AsyncGenerator[Frame, None]:
@@ -136,9 +136,10 @@ def _batch(messages: Sequence[bytes]) -> list[Batch]:
     return [Batch(messages)] if messages else []
 
 
-def _failure(message: bytes, *, timed_out: bool) -> bytes:
-    code = ReasonCode.RENDER_TIMEOUT if timed_out else ReasonCode.RENDER_FAILED
-    text = "rendering it took too long" if timed_out else "rendering it ended the worker process more than once"
+def _failure(message: bytes, death: WorkerDiedError) -> bytes:
+    code = ReasonCode.RENDER_TIMEOUT if death.timed_out else ReasonCode.RENDER_FAILED
+    text = "rendering it took too long" if death.timed_out else "rendering it ended the worker process more than once"
+    text = f"{death.place}: {text}" if death.place else text
     message_id = renderer_pb2.MessageContent.FromString(message).id
     log.warning("message_render_aborted", message_id=message_id, reason=code.value)
     failure = renderer_pb2.Failure(code=code.value, text=text)

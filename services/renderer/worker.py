@@ -1,4 +1,6 @@
-"""One worker process: `python -m services.renderer.worker <cache> <progress> <settings> <memory> <parent>`.
+"""One worker process.
+
+    python -m services.renderer.worker <cache> <progress> <stack> <settings> <memory> <parent>
 
 Reads orders from its standard input, writes answers to its standard output, and ends when either is closed or its
 parent dies. Everything that templates can do happens here; the front kills a worker that takes too long.
@@ -20,7 +22,7 @@ import msgspec
 from google.protobuf.message import DecodeError
 from morpheus.renderer.v1 import renderer_pb2
 
-from services.renderer import frames, wire
+from services.renderer import frames, stack_dump, wire
 from services.renderer.analysis import compile_template, describe_template
 from services.renderer.compose import SliceRenderer
 from services.renderer.frames import Compile, Content, Frame, Progress
@@ -49,7 +51,7 @@ class Worker:
         self._orders = orders
         self._answers = answers
         self._progress = progress
-        self._sets = TemplateSets(cache)
+        self._sets = TemplateSets(cache, settings.max_message)
         pdfs = SharedPdfs(cache.folder / "pdfs", settings.pdf_cache)
         self._slices = SliceRenderer(self._fetch, progress, pdfs, settings)
 
@@ -115,7 +117,7 @@ def end_with_parent(parent: int) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    folder, progress, settings, memory, parent = arguments
+    folder, progress, stack, settings, memory, parent = arguments
     end_with_parent(int(parent))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches all; the front decides
     if int(memory):
@@ -123,6 +125,7 @@ def main(arguments: list[str]) -> int:
     orders, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     # What any library prints must not get between the frames.
     os.dup2(2, 1)
+    stack_dump.answer(Path(stack))
     gc.freeze()
     told = msgspec.json.decode(settings, type=RenderSettings)
     worker = Worker(orders, answers, SharedCache(Path(folder)), Progress(Path(progress)), told)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from morpheus_kit.blobs import TemplateStore, open_store
-from morpheus_kit.clock import SystemClock
+from morpheus_kit.clock import ManualClock, SystemClock
 from morpheus_kit.errors import TemplateChangedError, UnavailableError
 from services.renderer.analysis import compile_template
 from services.renderer.catalog import Catalog
@@ -46,6 +46,38 @@ async def test_group_goes_on_with_its_versions_after_templates_were_edited(
     await versioned.delete("t")
     await Catalog(store, cache, compiled, SystemClock(), 0.0).ensure({"t": version})
     assert cache.has("t", version)
+
+
+async def test_template_is_sent_once_and_then_asked_for_by_its_etag_after_the_time_to_live(
+    store: TemplateStore, proxy: Proxy, versioned: Bucket, cache: OwnedCache
+) -> None:
+    await versioned.put("t", "{% include 'u' %}")
+    await versioned.put("u", "old")
+    clock, made = ManualClock(), []
+
+    async def compiler(path: str, source: bytes) -> Compiled:
+        made.append(path)
+        return await compiled(path, source)
+
+    def asked() -> list[tuple[str, bool, int]]:
+        seen = [(request.key, bool(request.condition), request.status) for request in proxy.seen if request.key]
+        proxy.seen.clear()
+        return sorted(seen)
+
+    catalog = Catalog(store, cache, compiler, clock, 5.0)
+    first = await catalog.warm(["t"])
+    for _ in range(3):
+        assert await catalog.warm(["t"]) == first
+        await catalog.ensure(first)
+    assert asked() == [("t", False, 200), ("u", False, 200)]
+    clock.advance(5)
+    assert await catalog.warm(["t"]) == first
+    assert asked() == [("t", True, 304), ("u", True, 304)]
+    await versioned.put("u", "new")
+    clock.advance(5)
+    assert await catalog.warm(["t"]) != first
+    assert asked() == [("t", True, 304), ("u", True, 200)]
+    assert made == ["t", "u", "u"]
 
 
 async def test_version_that_is_gone_pauses_the_group(

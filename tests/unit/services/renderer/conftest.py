@@ -73,7 +73,8 @@ def render(cache: OwnedCache) -> Callable[..., Sent]:
         pdfs = SharedPdfs(cache.folder / "pdfs", 1_000_000)
         renderer = SliceRenderer(fetch, progress, pdfs, settings or RenderSettings())
         strict = request.group.missing_variables != "empty"
-        pinned = TemplateSets(cache).get(versions, strict=strict)
+        most_output = (settings or RenderSettings()).max_message
+        pinned = TemplateSets(cache, most_output).get(versions, strict=strict)
         return tuple(renderer_pb2.RenderedMessage.FromString(answer) for answer in renderer.render(request, pinned))
 
     return call

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.renderer.analysis import NOT_LITERAL, compile_template
+from services.renderer import analysis
+from services.renderer.analysis import LARGEST_CODE, NOT_LITERAL, compile_template
 from services.renderer.frames import Compile
 
 
@@ -49,3 +50,19 @@ def test_broken_template_is_named_with_its_line(source: bytes, text: str) -> Non
     found = compile_template(Compile("t.html", source))
     assert found.code in {"template_invalid", "render_failed"}
     assert text in found.text
+
+
+def test_template_that_compiles_to_too_much_is_refused_with_the_limit() -> None:
+    """A short source: what can be computed while compiling is."""
+    for width, code in ((100, ""), (LARGEST_CODE, "template_invalid")):
+        found = compile_template(Compile("t.html", f"{{{{ 'x'|center({width}) }}}}".encode()))
+        assert found.code == code
+        assert bool(found.content) != bool(code)
+    assert found.text == f"t.html: it compiles to more than {LARGEST_CODE} bytes"
+
+
+def test_largest_code_that_is_allowed_is_published(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = len(compile_template(Compile("t.html", b"x")).content)
+    for limit, code in ((size, ""), (size - 1, "template_invalid")):
+        monkeypatch.setattr(analysis, "LARGEST_CODE", limit)
+        assert compile_template(Compile("t.html", b"x")).code == code

@@ -271,3 +271,40 @@ def test_more_messages_than_one_batch_come_in_order(render: Render) -> None:
     assert [answer.id for answer in answers] == [f"m{n}" for n in range(300)]
     assert [n for n, answer in enumerate(answers) if answer.HasField("failure")] == [130]
     assert "<p>299</p>" in answers[299].html
+
+
+ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}"
+PRINTING = "{% for a in range(999) %}xx{% endfor %}"
+
+
+@pytest.mark.parametrize(
+    ("templates", "subject", "place"),
+    [
+        (inner("a\n" + ENDLESS), "", "inner.html, line 2"),
+        (PLAIN | {"outer.html": "\n\n" + ENDLESS}, "", "outer.html, line 3"),
+        (inner("\n{% include 'part.html' %}") | {"part.html": ENDLESS}, "", "inner.html, line 2"),
+        (inner("{% extends 'base.html' %}{% block b %}\n" + ENDLESS + "{% endblock %}")
+         | {"base.html": "{% block b %}{% endblock %}"}, "", "inner.html, line 2"),
+        (PLAIN | {"outer.html": "{% include 'part.md' %}", "part.md": "\n" + ENDLESS}, "", "part.md, line 2"),
+        (inner("x") | {"inner.txt": "\n" + ENDLESS}, "", "inner.txt, line 2"),
+        (inner("\n{% macro m() %}" + PRINTING + "{% endmacro %}{{ m() }}"), "", "inner.html, line 2"),
+        (inner("\n{% set s %}" + PRINTING + "{% endset %}"), "", "inner.html, line 2"),
+        (inner("\n{% filter upper %}" + PRINTING + "{% endfilter %}"), "", "inner.html, line 2"),
+        (inner("\n{% block b %}" + PRINTING + "{% endblock %}"), "", "inner.html, line 2"),
+        (PLAIN, "\n" + ENDLESS, "subject_template, line 2"),
+    ],
+)  # fmt: skip
+def test_printing_ends_where_it_is_too_long_already(
+    render: Render, templates: dict[str, str], subject: str, place: str
+) -> None:
+    answers = render(
+        templates, {}, settings=RenderSettings(max_message=1000), subject_template=subject or "Hi", context={"x": 1}
+    )
+    assert [answer.failure.code for answer in answers] == ["message_too_large"]
+    assert answers[0].failure.text == f"{place}: it prints more than 1000 characters"
+
+
+def test_limit_of_output_is_for_each_message(render: Render) -> None:
+    recipients = [{"context": {"x": "y" * size}} for size in (900, 5000, 900)]
+    answers = render(PLAIN, *recipients, settings=RenderSettings(max_message=2000))
+    assert [answer.failure.code for answer in answers] == ["", "message_too_large", ""]

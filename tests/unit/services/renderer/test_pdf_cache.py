@@ -96,3 +96,32 @@ def test_two_workers_do_not_make_the_same_document_at_once(tmp_path: Path) -> No
     thread.join(10)
     assert order == ["first", "second"]
     assert [path.name for path in (tmp_path / "pdfs").iterdir()] == []
+
+
+def test_what_a_killed_worker_has_left_is_removed_and_what_a_living_one_has_is_not(tmp_path: Path) -> None:
+    folder = tmp_path / "pdfs"
+    shared = SharedPdfs(folder, 1000)
+    for left in (".dead", "dead.lock", ".living"):
+        (folder / left).write_bytes(b"part")
+    with shared.alone("living"):
+        shared.put("a", MadePdf(b"a"))
+        assert {path.name for path in folder.iterdir()} == {"a", ".living", "living.lock"}
+
+
+def test_lock_that_was_removed_while_one_waited_for_it_is_taken_anew(tmp_path: Path) -> None:
+    shared = SharedPdfs(tmp_path / "pdfs", 1000)
+    inside: list[str] = []
+
+    def maker(name: str) -> None:
+        with shared.alone("k"):
+            assert not inside, "two at once"
+            inside.append(name)
+            inside.remove(name)
+
+    with shared.alone("k"):
+        threads = [threading.Thread(target=maker, args=(name,)) for name in "abcd"]
+        for thread in threads:
+            thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert [path.name for path in (tmp_path / "pdfs").iterdir()] == []
