@@ -136,6 +136,9 @@ def run(config_class: type[S], build: Callable[[S], Unit | Awaitable[Unit]], arg
     logs.configure(config_class.service, config.log_level)
     try:
         uvloop.run(_main(config, build))
+    except ConfigError as exc:  # what can only be seen by trying
+        sys.stderr.write(f"{config_class.service}: {exc}\n")
+        return 2
     except Exception as exc:
         log.exception("service_failed", error=repr(exc))
         return 1

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Starts one node: `start.sh PORT FOLDER`. It listens on 127.0.0.1:PORT, keeps all it has in FOLDER, and has answered
 # when this returns; `stop.sh FOLDER` ends it. ES_HEAP (512m) is its memory, ES_WAIT (180) how many seconds it may take.
+# ES_SECURE names a folder with key.pem, certificate.pem, users, users_roles and roles.yml: then it speaks https and asks
+# who is there.
 set -euo pipefail
 [ $# -eq 2 ] || { echo "usage: $0 PORT FOLDER" >&2; exit 2; }
 scripts=$(cd "$(dirname "$0")" && pwd)
@@ -23,9 +25,22 @@ transport.port: 0
 discovery.type: single-node
 path.data: $folder/data
 path.logs: $folder/logs
-xpack.security.enabled: false
 cluster.routing.allocation.disk.threshold_enabled: false
 YAML
+if [ -n "${ES_SECURE:-}" ]; then
+    cp "$ES_SECURE"/* "$folder/config/"
+    cat >>"$folder/config/elasticsearch.yml" <<YAML
+xpack.security.enabled: true
+xpack.security.authc.realms.file.file.order: 0
+xpack.security.http.ssl: {enabled: true, key: key.pem, certificate: certificate.pem}
+YAML
+    answers() { curl -sk --max-time 5 -o /dev/null "https://127.0.0.1:$port/"; } # 401: who waits for it has a user
+else
+    echo "xpack.security.enabled: false" >>"$folder/config/elasticsearch.yml"
+    answers() {
+        curl -s --max-time 5 "http://127.0.0.1:$port/_cluster/health" | grep -e '"status":"green"' -e '"status":"yellow"' >/dev/null
+    }
+fi
 
 as_user=()
 if [ "$(id -u)" = 0 ]; then # the server refuses root
@@ -48,7 +63,7 @@ fi
 ) &
 echo $! >"$folder/pid"
 
-until curl -s --max-time 5 "http://127.0.0.1:$port/_cluster/health" | grep -e '"status":"green"' -e '"status":"yellow"' >/dev/null; do
+until answers; do
     if [ "$SECONDS" -ge "${ES_WAIT:-180}" ] || ! kill -0 "$(cat "$folder/pid")" 2>/dev/null; then
         tail -20 "$folder/output" >&2
         "$scripts/stop.sh" "$folder"

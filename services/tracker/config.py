@@ -14,6 +14,11 @@ from services.tracker.webhooks.hosts import hosts_of
 
 Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(split_list)]
 
+_STORES = (
+    "must be sqlite:///<path of the file> or https://<user>:<password>@<host>:<port>, "
+    "in user and password %XX for what a URL reserves (%2F for a slash)"
+)
+
 
 class Config(Settings):
     """Environment of `services.tracker`."""
@@ -79,6 +84,12 @@ class Config(Settings):
     grace: float = Field(25.0, gt=0, description="Seconds to finish what is being recorded when asked to stop.")
 
     @model_validator(mode="after")
+    def _authority_has_what_it_signed(self) -> Self:
+        if self.records_authority and not self.records_url.startswith("https:"):
+            raise ValueError("MORPHEUS_RECORDS_AUTHORITY needs an https:// address as MORPHEUS_RECORDS_URL")
+        return self
+
+    @model_validator(mode="after")
     def _signed_url_is_known(self) -> Self:
         if self.mandrill_webhook_keys and not self.public_url:
             raise ValueError("MORPHEUS_MANDRILL_WEBHOOK_KEYS needs MORPHEUS_PUBLIC_URL: its signatures are over it")
@@ -100,11 +111,15 @@ class Config(Settings):
     @field_validator("records_url")
     @classmethod
     def _records_url_names_a_store(cls, value: str) -> str:
-        parts = urlsplit(value)
+        try:
+            parts = urlsplit(value)
+            port = parts.port
+        except ValueError:  # its words hold a part of the password
+            raise ValueError(_STORES) from None
         if parts.scheme not in {"http", "https"}:
             records_path(value)
-        elif not parts.hostname or parts.path.strip("/") or parts.query or parts.fragment:
-            raise ValueError("must be https://<user>:<password>@<host>:<port>")
+        elif not parts.hostname or port == 0 or parts.path.strip("/") or parts.query or parts.fragment:
+            raise ValueError(_STORES)
         return value
 
 
@@ -113,5 +128,5 @@ def records_path(url: str) -> Path:
     parts = urlsplit(url)
     path = unquote(parts.path).removeprefix("/")
     if parts.scheme != "sqlite" or parts.netloc or not path:
-        raise ValueError("must be sqlite:///<path of the file> or https://<user>:<password>@<host>:<port>")
+        raise ValueError(_STORES)
     return Path(path)

@@ -58,7 +58,7 @@ async def test_document_that_is_refused_for_ever_is_kept_stripped(
     records: Records, client: AsyncElasticsearch, options: ClusterOptions
 ) -> None:
     await records.write(Outcome([group()]))
-    guard = {"set": {"if": "ctx.subject == 'poison'", "field": "unmapped", "value": "x"}}
+    guard = {"set": {"if": "ctx.subject == 'poison'", "field": "accepted_at", "value": "never"}}
     await client.ingest.put_pipeline(id=options.prefix, processors=[guard])
     index = f"{options.prefix}-2026-06"
     await client.indices.put_settings(index=index, settings={"index.default_pipeline": options.prefix})
@@ -72,19 +72,6 @@ async def test_document_that_is_refused_for_ever_is_kept_stripped(
     assert row.counts == {"sent": 2}
     await client.indices.put_settings(index=index, settings={"index.default_pipeline": None})
     await client.ingest.delete_pipeline(id=options.prefix)
-
-
-async def test_read_only_index_is_waited_for(
-    records: Records, client: AsyncElasticsearch, options: ClusterOptions
-) -> None:
-    await records.write(Outcome([group()], [record(0)]))
-    index = f"{options.prefix}-2026-06"
-    await client.indices.put_settings(index=index, settings={"index.blocks.write": True})
-    with pytest.raises(StoreDownError):
-        await records.store.write(Outcome([], [], [event(0)]))
-    await client.indices.put_settings(index=index, settings={"index.blocks.write": False})
-    await records.write(Outcome([], [], [event(0)]))
-    assert (await records.message()).head.folded.state == "sent"
 
 
 async def test_cluster_that_is_away_is_waited_for(options: ClusterOptions) -> None:

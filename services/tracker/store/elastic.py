@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from morpheus_kit import logs
 from morpheus_kit.clock import Clock
+from morpheus_kit.config import ConfigError
 from morpheus_kit.queue.outcomes import Outcome
 from services.tracker.documents import Document
 from services.tracker.store import elastic_queries as queries
@@ -44,6 +45,9 @@ class ElasticsearchStore(ElasticReports, ElasticPrivacy):
             await cluster.prepare()
         except StoreDownError as exc:
             log.warning("records_wait", error=str(exc))
+        except ConfigError:
+            await cluster.close()
+            raise
 
     async def stop(self) -> None:
         """Closes the connections."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any, Final, NamedTuple, cast
 
 import msgspec
@@ -15,6 +16,7 @@ from services.tracker.store.elastic_documents import Fields
 _ITEMS: Final = 1_000
 _BYTES: Final = 8 * 1024 * 1024
 _PASSING: Final = frozenset([401, 403, 408, 429, 500, 502, 503, 504])
+_NO_INDEX, _NO_FIELD = "index_not_found_exception", "strict_dynamic_mapping_exception"
 _encoder = msgspec.json.Encoder()
 
 
@@ -61,6 +63,8 @@ async def read(cluster: Cluster, wanted: Sequence[Address], fields: Sequence[str
             answer = await cluster.client.mget(docs=docs)
         for doc in answer["docs"]:
             if "error" in doc:
+                if doc["error"].get("type") == _NO_INDEX:
+                    cluster.forget_index(doc["_index"])
                 raise StoreDownError(explain(doc))
             if doc["found"]:
                 found[doc["_id"]] = Stored(doc["_seq_no"], doc["_primary_term"], doc["_source"])
@@ -104,10 +108,15 @@ async def _send(cluster: Cluster, batch: Sequence[Action], lines: Sequence[bytes
                 operations=cast("Sequence[Any]", lines), filter_path=["errors", "items.*.status", "items.*.error"]
             )
     except ApiError as exc:
-        if exc.meta.status == 413 and len(batch) == 1:
+        if exc.meta.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            raise
+        if len(batch) == 1:
             results.refused[batch[0].address.id] = "it is larger than a request may be"
             return
-        raise
+        half = len(batch) // 2
+        await _send(cluster, batch[:half], lines[: 2 * half], results)
+        await _send(cluster, batch[half:], lines[2 * half :], results)
+        return
     if not answer["errors"]:
         return
     for action, item in zip(batch, answer["items"], strict=True):
@@ -121,9 +130,12 @@ def _note(cluster: Cluster, action: Action, outcome: Mapping[str, Any], results:
         return
     status, type_ = outcome["status"], error.get("type", "")
     if status in {404, 409}:
-        if type_ == "index_not_found_exception":
+        if type_ == _NO_INDEX:
             cluster.forget_index(action.address.month_index)
         results.conflicts.add(action.address.id)
+    elif type_ == _NO_FIELD:  # documents have only fields that the schema has, so the index is behind it
+        cluster.forget_schema()
+        raise StoreDownError(f"{status} {explain(outcome)}")
     elif status in _PASSING or type_ == "cluster_block_exception":
         raise StoreDownError(f"{status} {explain(outcome)}")
     else:

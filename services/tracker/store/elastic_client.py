@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from elasticsearch import ApiError, AsyncElasticsearch, TransportError, UnsupportedProductError
+from elastic_transport import ObjectApiResponse, TlsError
+from elasticsearch import ApiError, AsyncElasticsearch, SerializationError, TransportError, UnsupportedProductError
 
 from morpheus_kit import logs
 from morpheus_kit.config import ConfigError
@@ -19,8 +22,9 @@ log = logs.get_logger(__name__)
 
 REQUEST_SECONDS: Final = 30.0
 _MAJOR: Final = 9
-_LATER: Final = frozenset([401, 403, 408, 429, 500, 502, 503, 504])
-"""What an operator or time can cure; the request itself is right."""
+_OURS: Final = frozenset([400, 413])
+"""What is wrong with a request itself. Everything else, a proxy's 404 too, an operator or time can cure."""
+_HOW: Final = "see docs/elasticsearch.md."
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +37,14 @@ class ClusterOptions:
     shards: int = 1
     replicas: int = 1
     prefix: str = "morpheus"
+    request_seconds: float = REQUEST_SECONDS
 
 
 class Cluster:
     """One cluster. Every request has a deadline and is sent once."""
 
     def __init__(self, options: ClusterOptions) -> None:
-        """Nothing is sent yet."""
+        """Nothing is sent yet. ConfigError when the authority's file cannot be used."""
         self.prefix = options.prefix
         self.pattern = pattern(options.prefix)
         self.replicas = options.replicas
@@ -47,11 +52,11 @@ class Cluster:
         self._ready = False
         self._indices: set[str] = set()
         parts = urlsplit(options.url)
-        secure: dict[str, Any] = {"ca_certs": options.authority} if options.authority else {}
+        secure: dict[str, Any] = {"ssl_context": _trusting(options.authority)} if parts.scheme == "https" else {}
         self.client = AsyncElasticsearch(
             f"{parts.scheme}://{_netloc(parts.hostname or '', parts.port)}{parts.path}",
             basic_auth=(unquote(parts.username), unquote(parts.password or "")) if parts.username else None,
-            request_timeout=REQUEST_SECONDS,
+            request_timeout=options.request_seconds,
             max_retries=0,
             retry_on_timeout=False,
             connections_per_node=20,
@@ -73,10 +78,14 @@ class Cluster:
             with answering():
                 await self._check()
                 await self._migrate()
-        except UnsupportedProductError as exc:
-            raise ConfigError("MORPHEUS_RECORDS_URL: this is not Elasticsearch.") from exc
+        except StoreDownError as exc:
+            if (mistake := _mistake(exc.__cause__)) is not None:
+                raise mistake from None
+            raise
         except ApiError as exc:
-            raise ConfigError(f"MORPHEUS_RECORDS_URL: Elasticsearch refuses the schema: {explain(exc.body)}") from exc
+            raise ConfigError(
+                f"MORPHEUS_RECORDS_URL: Elasticsearch refuses the schema: {explain(exc.body)}; {_HOW}"
+            ) from None
         self._ready = True
 
     async def ready(self) -> None:
@@ -103,14 +112,21 @@ class Cluster:
         """It is gone; the next write makes it again."""
         self._indices.discard(name)
 
+    def forget_schema(self) -> None:
+        """An index lacks fields, as one does that was restored: they are added before the next write."""
+        self._ready = False
+
     async def _check(self) -> None:
         """Credentials that are refused at the start are a mistake of the configuration, not an outage."""
         answer = await self.client.options(ignore_status=[400, 401, 403, 406]).info()
         if answer.meta.status in {401, 403}:
-            raise ConfigError("MORPHEUS_RECORDS_URL: Elasticsearch refuses this name and password.")
+            raise ConfigError(
+                f"MORPHEUS_RECORDS_URL: Elasticsearch refuses this user and password ({answer.meta.status}); put right "
+                "what the URL, or the file that MORPHEUS_RECORDS_URL_FILE names, says."
+            )
         number = str(answer.get("version", {}).get("number", "an older one"))
         if not number.startswith(f"{_MAJOR}."):
-            raise ConfigError(f"MORPHEUS_RECORDS_URL: Elasticsearch {_MAJOR} is needed, this is {number}.")
+            raise ConfigError(f"MORPHEUS_RECORDS_URL: Elasticsearch {_MAJOR} is needed, this is {number}; {_HOW}")
 
     async def _migrate(self) -> None:
         """Fields are only ever added, so a newer template is left as it is."""
@@ -124,13 +140,9 @@ class Cluster:
             return
         body = template(name, self._options.shards, self._options.replicas)
         put = await client.indices.put_index_template(name=name, **body)
-        if put.meta.status == 403:
-            raise ConfigError(
-                "MORPHEUS_RECORDS_URL: this user may not manage index templates; see docs/elasticsearch.md."
-            )
+        _allowed(put, "index templates")
         added = await client.indices.put_mapping(index=self.pattern, properties=MAPPINGS["properties"])
-        if added.meta.status == 403:
-            raise ConfigError("MORPHEUS_RECORDS_URL: this user may not manage the indices; see docs/elasticsearch.md.")
+        _allowed(added, "the indices")
 
 
 @contextmanager
@@ -138,12 +150,14 @@ def answering() -> Iterator[None]:
     """StoreDownError for everything that may pass; what is wrong with the request itself goes through."""
     try:
         yield
-    except UnsupportedProductError:
-        raise
+    except UnsupportedProductError as exc:
+        raise StoreDownError("what answers is not Elasticsearch") from exc
     except ApiError as exc:
-        if exc.meta.status in _LATER or "cluster_block" in explain(exc.body):
+        if exc.meta.status not in _OURS:
             raise StoreDownError(f"{exc.meta.status} {explain(exc.body)}") from exc
         raise
+    except SerializationError as exc:  # its words are the answer's, which may be somebody's data
+        raise StoreDownError("what answers is not JSON") from exc
     except TransportError as exc:
         raise StoreDownError(f"{type(exc).__name__}: {exc.message}") from exc
 
@@ -155,6 +169,44 @@ def explain(body: Any) -> str:
         return str(error)[:200]
     reason = str(error.get("reason") or "").partition(" Preview of field's value")[0]
     return f"{error.get('type', 'error')}: {reason[:300]}"
+
+
+def _allowed(answer: ObjectApiResponse[Any], what: str) -> None:
+    """A block of an index is put right by who set it; missing privileges are a mistake of the configuration."""
+    if answer.meta.status != HTTPStatus.FORBIDDEN:
+        return
+    if "cluster_block" in explain(answer.body):
+        raise StoreDownError(explain(answer.body))
+    raise ConfigError(f"MORPHEUS_RECORDS_URL: this user may not manage {what}; {_HOW}")
+
+
+def _trusting(authority: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=authority or None)
+    except (OSError, ssl.SSLError) as exc:
+        reason = "it holds no PEM certificate" if isinstance(exc, ssl.SSLError) else exc.strerror
+        raise ConfigError(f"MORPHEUS_RECORDS_AUTHORITY: {authority} cannot be used: {reason}.") from None
+
+
+def _mistake(cause: BaseException | None) -> ConfigError | None:
+    """What no time can cure at the start."""
+    if isinstance(cause, UnsupportedProductError):
+        return ConfigError(f"MORPHEUS_RECORDS_URL: this is not Elasticsearch; {_HOW}")
+    if isinstance(cause, TlsError):
+        return ConfigError(
+            "MORPHEUS_RECORDS_URL: there is no trusted https there. If its certificate is of an authority of your own, "
+            f"MORPHEUS_RECORDS_AUTHORITY must name that authority's PEM file. ({_tls_reason(cause)})"
+        )
+    return None
+
+
+def _tls_reason(error: BaseException) -> str:
+    """The words of the TLS library, which know of certificates and hosts only."""
+    innermost = error
+    while (cause := innermost.__cause__ or innermost.__context__) is not None:
+        innermost = cause
+    told = getattr(innermost, "verify_message", "") or getattr(innermost, "reason", "")
+    return str(told or "the handshake failed")
 
 
 def _netloc(host: str, port: int | None) -> str:

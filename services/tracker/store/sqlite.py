@@ -52,9 +52,12 @@ class SqliteStore:
         self._writer: SqliteWriter | None = None
 
     async def start(self) -> None:
-        """Opens the file. ConfigError when another process has it, or a newer release wrote it."""
-        self._lease = _lease(self._path)
-        await asyncio.get_running_loop().run_in_executor(self._writing, self._open)
+        """Opens the file. ConfigError when it cannot be, another process has it, or a newer release wrote it."""
+        try:
+            self._lease = _lease(self._path)
+            await asyncio.get_running_loop().run_in_executor(self._writing, self._open)
+        except (OSError, sqlite3.Error) as exc:
+            raise ConfigError(f"MORPHEUS_RECORDS_URL: {self._path} cannot be opened: {exc}") from exc
 
     async def stop(self) -> None:
         """Closes the file after the last write."""
