@@ -70,6 +70,8 @@ class Route:
         self._clock = clock
         self.choices: Sequence[Route] = (self,)
         """All of the method, in the order of preference."""
+        self.turn = asyncio.Lock()
+        """Held by the lane that asks the queue for messages: more of them asking would find no more."""
         self._seconds = 0.0
         """What one message of a lane took lately."""
 

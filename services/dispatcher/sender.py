@@ -16,7 +16,7 @@ from morpheus_kit.lifecycle import pause
 from morpheus_kit.queue.elements import Element
 from morpheus_kit.queue.outcomes import pack_records
 from morpheus_kit.queue.schema import Event, MessageRecord, NewerVersionError, pack
-from morpheus_kit.queue.scripts import HandBackItem, Queue, TakenItem
+from morpheus_kit.queue.scripts import HandBackItem, Queue, Taken, TakenItem
 from morpheus_kit.queue.withholding import kept_blob
 from morpheus_kit.reasons import TEXTS, ReasonCode
 from services.dispatcher.delivery import Delivery
@@ -153,7 +153,10 @@ class LaneLimits:
 
 
 class Lane:
-    """Takes and handles, one slice after the other, for one method: a slow provider keeps no other one waiting."""
+    """Takes and handles, one slice after the other, for one method: a slow provider keeps no other one waiting.
+
+    Of the lanes of a route one asks the queue, the others work or wait for their turn to ask.
+    """
 
     def __init__(
         self,
@@ -178,38 +181,44 @@ class Lane:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Until `stopping`; what it holds then is finished or handed back."""
-        idle = 0
         while not stopping.is_set():
             try:
-                worked = await self._round(stopping)
+                async with self._route.turn:
+                    found = await self._find(stopping)
+                if found is not None:
+                    await self._handle(*found, stopping)
             except UnavailableError as exc:
                 log.warning("lane_waits", error=exc.message)
                 await pause(stopping, _ERROR_SECONDS)
-                continue
-            idle = 0 if worked else idle + 1
+
+    async def _find(self, stopping: asyncio.Event) -> tuple[Queue, Sequence[TakenItem]] | None:
+        """Asks until there is work. None: `stopping` came."""
+        idle = 0
+        while not stopping.is_set():
+            ended = 0
+            self._queues.append(self._queues.pop(0))
+            for queue in self._queues:
+                if stopping.is_set() or self._route.rests:
+                    break
+                taken = await self._take(queue)
+                if taken.status == "full":
+                    log.warning("outcomes_full", partition=queue.keys.partition)
+                    await pause(stopping, _FULL_SECONDS)
+                if taken.items:
+                    return queue, taken.items
+                ended += taken.ended
+            idle = 0 if ended else idle + 1
             if idle and not stopping.is_set():
                 await self._wake.wait(_IDLE_SECONDS[min(idle, len(_IDLE_SECONDS)) - 1])
+        return None
 
-    async def _round(self, stopping: asyncio.Event) -> bool:
-        """One turn over all partitions; whether there was work."""
-        worked = False
-        self._queues.append(self._queues.pop(0))
-        for queue in self._queues:
-            if stopping.is_set() or self._route.rests:
-                break
-            count = self._route.allowance(self._limits.count, self._limits.seconds)
-            partition, methods = queue.keys.partition, [self._route.method]
-            nonce = self._nonces.setdefault(partition, secrets.token_hex(8))
-            taken = await queue.take(self._consumer, nonce, methods, count, self._limits.outcomes)
-            del self._nonces[partition]
-            if taken.status == "full":
-                log.warning("outcomes_full", partition=partition)
-                await pause(stopping, _FULL_SECONDS)
-            worked = worked or bool(taken.items) or taken.ended > 0
-            if taken.items:
-                self._wake.set()
-                await self._handle(queue, taken.items, stopping)
-        return worked
+    async def _take(self, queue: Queue) -> Taken:
+        partition = queue.keys.partition
+        count = self._route.allowance(self._limits.count, self._limits.seconds)
+        nonce = self._nonces.setdefault(partition, secrets.token_hex(8))
+        taken = await queue.take(self._consumer, nonce, [self._route.method], count, self._limits.outcomes)
+        del self._nonces[partition]
+        return taken
 
     async def _handle(self, queue: Queue, items: Sequence[TakenItem], stopping: asyncio.Event) -> None:
         slices = [
