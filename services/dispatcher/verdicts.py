@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
+
+import msgspec
 
 from morpheus_kit.queue.scripts import SendResult
 from morpheus_kit.reasons import TEXTS, ReasonCode
@@ -31,8 +33,7 @@ class Answer(StrEnum):
     """It may or may not have the message."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """One answer. `text`: the provider's words; `wait_seconds`: as told by it.
 
     `reason`: of a refusal, what is known better than that; `detail`: what it says of size and cost.
@@ -43,7 +44,7 @@ class Verdict:
     external_id: str = ""
     wait_seconds: float | None = None
     reason: ReasonCode | None = None
-    detail: Mapping[str, str | int] = field(default_factory=dict)
+    detail: Mapping[str, str | int] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,7 @@ class Waits:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """What to commit: `result` for the queue, `event_type` and reason for the record."""
 
     result: SendResult

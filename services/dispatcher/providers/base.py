@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
+import msgspec
+
 from morpheus_kit.queue.schema import Event
 from services.dispatcher.verdicts import Verdict
 
 Form = Literal["mime", "fields"]
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(msgspec.Struct, frozen=True):
     """One message that passed the gate."""
 
     message_id: str

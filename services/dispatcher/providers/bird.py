@@ -51,14 +51,14 @@ class BirdProvider(HttpProvider):
         repeat_after: Sequence[float] = _REPEAT_AFTER_SECONDS,
     ) -> None:
         """`url`: host only, else that of the key's region; `timeout`, `repeat_after`: seconds."""
-        super().__init__(connections=connections, timeout=timeout)
-        self._url = (url or default_url(key)).rstrip("/") + "/v1/sms/messages"
-        self._headers = {
+        headers = {
             "Authorization": f"Bearer {key}",
             "Content-Type": "application/json",
             "Accept": "application/json",
             "User-Agent": "Morpheus",
         }
+        super().__init__(headers, connections=connections, timeout=timeout)
+        self._url = (url or default_url(key)).rstrip("/") + "/v1/sms/messages"
         self._repeat_after = repeat_after
 
     async def _send(self, message: Outgoing) -> Verdict:
@@ -89,7 +89,7 @@ class BirdProvider(HttpProvider):
         return verdict, False
 
     async def _call(self, body: bytes, key: str) -> tuple[Verdict, bool]:
-        answer = await self._calls.post(self._url, body, self._headers | {"Idempotency-Key": key})
+        answer = await self._calls.post(self._url, body, {"Idempotency-Key": key})
         if isinstance(answer, Verdict):
             return answer, False
         return verdict_of(answer.status, answer.body, answer.retry_after), answer.replayed

@@ -33,8 +33,9 @@ class HttpAnswer(NamedTuple):
 class HttpCalls:
     """A session of one provider."""
 
-    def __init__(self, *, connections: int, timeout: float) -> None:
-        """`timeout`: seconds for one whole call."""
+    def __init__(self, headers: Mapping[str, str], *, connections: int, timeout: float) -> None:
+        """`headers`: of every call; `timeout`: seconds for one whole call, the wait for a connection included."""
+        self._headers = headers
         self._connections = connections
         self._timeout = timeout
         self._session: aiohttp.ClientSession | None = None
@@ -43,7 +44,8 @@ class HttpCalls:
         """Opens no connection yet."""
         self._session = aiohttp.ClientSession(
             connector=_Connector(limit=self._connections, keepalive_timeout=_KEEPALIVE_SECONDS),
-            timeout=aiohttp.ClientTimeout(total=None),
+            headers=self._headers,
+            timeout=aiohttp.ClientTimeout(total=self._timeout),
             auto_decompress=True,
             cookie_jar=aiohttp.DummyCookieJar(),
         )
@@ -53,15 +55,12 @@ class HttpCalls:
         if self._session is not None:
             await self._session.close()
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> HttpAnswer | Verdict:
-        """The answer; a verdict where there is none."""
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str] | None = None) -> HttpAnswer | Verdict:
+        """The answer; a verdict where there is none. `headers`: of this call alone."""
         assert self._session is not None, "not started"  # noqa: S101  a part is started before it is used
         _written.set(False)
         try:
-            async with (
-                asyncio.timeout(self._timeout),
-                self._session.post(url, data=body, headers=headers, allow_redirects=False) as response,
-            ):
+            async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
                 answer = await response.content.read(_MAX_ANSWER)
                 while not response.content.at_eof():
                     answer += await response.content.read(_MAX_ANSWER - len(answer) or 1)
@@ -92,10 +91,10 @@ class HttpProvider(ABC):
 
     takes_key = False
 
-    def __init__(self, *, connections: int, timeout: float) -> None:
-        """`timeout`: seconds for one whole call."""
+    def __init__(self, headers: Mapping[str, str], *, connections: int, timeout: float) -> None:
+        """`headers`: of every call; `timeout`: seconds for one whole call."""
         self.concurrency = connections
-        self._calls = HttpCalls(connections=connections, timeout=timeout)
+        self._calls = HttpCalls(headers, connections=connections, timeout=timeout)
 
     async def start(self) -> None:
         """Opens no connection yet."""

@@ -22,13 +22,13 @@ class MandrillProvider(HttpProvider):
 
     def __init__(self, url: str, key: str, *, connections: int, timeout: float) -> None:
         """`url`: host only; `timeout`: seconds for one whole call."""
-        super().__init__(connections=connections, timeout=timeout)
+        super().__init__(_HEADERS, connections=connections, timeout=timeout)
         self._url = url.rstrip("/") + "/api/1.0/messages/"
         self._key = msgspec.json.encode(key)
 
     async def _send(self, message: Outgoing) -> Verdict:
         body = b'{"key":%s,"async":false,"message":%s}' % (self._key, message.payload)
-        answer = await self._calls.post(self._url + "send.json", body, _HEADERS)
+        answer = await self._calls.post(self._url + "send.json", body)
         return answer if isinstance(answer, Verdict) else verdict_of(answer.status, answer.body, answer.retry_after)
 
     async def look_up(self, message: Outgoing) -> Verdict | None:
@@ -38,7 +38,7 @@ class MandrillProvider(HttpProvider):
         """
         query = {"query": f'full_email:"{message.address}"', "limit": _HIT_LIMIT}
         body = b'{"key":%s,%s' % (self._key, msgspec.json.encode(query)[1:])
-        answer = await self._calls.post(self._url + "search.json", body, _HEADERS)
+        answer = await self._calls.post(self._url + "search.json", body)
         if isinstance(answer, Verdict) or answer.status != 200:
             return None
         try:

@@ -32,24 +32,24 @@ class TwilioProvider(HttpProvider):
         timeout: float,
     ) -> None:
         """`url`: host only; `public_url`: where it tells what became of a message; `timeout`: seconds for a call."""
-        super().__init__(connections=connections, timeout=timeout)
-        host = url or DEFAULT_URL
-        self._url = f"{host.rstrip('/')}/2010-04-01/Accounts/{quote(account_sid, safe='')}/Messages.json"
-        self._callback = f"{public_url.rstrip('/')}{_WEBHOOK}" if _can_reach(host, public_url) else ""
         credentials = b64encode(f"{account_sid}:{auth_token}".encode()).decode()
-        self._headers = {
+        headers = {
             "Authorization": f"Basic {credentials}",
             "Content-Type": "application/x-www-form-urlencoded",
             "Accept": "application/json",
             "User-Agent": "Morpheus",
         }
+        super().__init__(headers, connections=connections, timeout=timeout)
+        host = url or DEFAULT_URL
+        self._url = f"{host.rstrip('/')}/2010-04-01/Accounts/{quote(account_sid, safe='')}/Messages.json"
+        self._callback = f"{public_url.rstrip('/')}{_WEBHOOK}" if _can_reach(host, public_url) else ""
 
     async def _send(self, message: Outgoing) -> Verdict:
         form = {"To": message.address, "From": message.sender, "Body": message.payload.decode()}
         if self._callback:
             # It echoes nothing but this address, so the reference travels in it.
             form["StatusCallback"] = f"{self._callback}?ref={message.reference}"
-        answer = await self._calls.post(self._url, urlencode(form).encode(), self._headers)
+        answer = await self._calls.post(self._url, urlencode(form).encode())
         return answer if isinstance(answer, Verdict) else verdict_of(answer.status, answer.body, answer.retry_after)
 
 
