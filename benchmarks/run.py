@@ -21,11 +21,12 @@ from typing import Any
 
 import psutil
 
-from benchmarks.scenarios import end_to_end, floor, pdf, provider, render, webhooks
+from benchmarks.scenarios import end_to_end, floor, pdf, provider, render, template_cache, webhooks
 
 SCENARIOS: dict[str, Callable[[], dict[str, Any]]] = {
     "floor": floor.measure,
     "render": render.measure,
+    "template_cache": template_cache.measure,
     "pdf": pdf.measure,
     "end_to_end": end_to_end.measure,
     "provider": provider.measure,
