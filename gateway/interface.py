@@ -12,6 +12,7 @@ from gateway import interface_shapes as described
 
 _ANSWERS: dict[str, type] = {
     "POST /v1/groups": described.Accepted,
+    "POST /v1/preview": described.Preview,
     "GET /v1/groups": described.Groups,
     "GET /v1/groups/{group_id}": described.Group,
     "POST /v1/groups/{group_id}/pause": described.Controlled,
@@ -62,7 +63,8 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
         for method, operation in methods.items():
             _complete(operation["responses"], _ANSWERS.get(f"{method.upper()} {path}"))
     post = document["paths"]["/v1/groups"]["post"]
-    post["requestBody"]["content"]["application/msgpack"]["schema"] = _reference(described.Post)
+    for each in (post, document["paths"]["/v1/preview"]["post"]):
+        each["requestBody"]["content"]["application/msgpack"]["schema"] = _reference(described.Post)
     retry = document["paths"]["/v1/groups/{group_id}/retry"]["post"]
     retry["requestBody"] = {"content": {"application/json": {"schema": _reference(described.Retry)}}}
     replayed = {**post["responses"]["202"], "description": "The same bytes were accepted before; nothing was changed."}

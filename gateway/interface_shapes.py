@@ -107,6 +107,39 @@ class Accepted(TypedDict):
     replayed: Annotated[bool, Meta(description="The same bytes were accepted before; nothing was changed.")]
 
 
+class PreviewError(TypedDict):
+    index: int
+    reason: Reason
+
+
+class PreviewWarning(TypedDict):
+    code: Literal["html_large", "http_link", "subject_empty", "sms_not_gsm", "errors_cut"]
+    text: Annotated[str, Meta(description="About the first of them.")]
+    count: Annotated[int, Meta(description="Messages that it is about.")]
+    index: Annotated[int, Meta(description="Of the first recipient.")]
+
+
+class PreviewAttachment(TypedDict):
+    name: str
+    size: Annotated[int, Meta(description="Bytes, before base64.")]
+
+
+class PreviewSample(TypedDict):
+    index: int
+    subject: str
+    html: str
+    text: str
+    attachments: list[PreviewAttachment]
+
+
+class Preview(TypedDict):
+    errors: Annotated[list[PreviewError], Meta(description="Recipients that would get nothing; the first 10,000.")]
+    segments: Annotated[int, Meta(description="Of all text messages.")]
+    cost: Annotated[Cost | None, Meta(description="By the price table; null where it has no price for any.")]
+    warnings: Annotated[list[PreviewWarning], Meta(description="What may be read badly; one for each code.")]
+    samples: Annotated[list[PreviewSample], Meta(description="The first messages that would go out, at most 5.")]
+
+
 class Progress(TypedDict):
     waiting: int
     sending: int

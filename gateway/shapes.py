@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from google.protobuf.message import Message as ProtoMessage
 from google.protobuf.timestamp_pb2 import Timestamp
 from morpheus.dispatcher.v1 import dispatcher_pb2
+from morpheus.intake.v1 import intake_pb2
 from morpheus.tracker.v1 import tracker_pb2
 
 from morpheus_kit.reasons import docs_link
@@ -162,6 +163,29 @@ def _cost(message: tracker_pb2.Message) -> dict[str, str] | None:
 
 def _money(micros: int, currency: str) -> dict[str, str]:
     return {"amount": f"{(Decimal(micros) / 1_000_000).normalize():f}", "currency": currency}
+
+
+def preview(reply: intake_pb2.PreviewGroupResponse) -> dict[str, Any]:
+    """What would become of a post."""
+    priced = reply.HasField("cost_micros")
+    return {
+        "errors": [{"index": each.index, "reason": _coded(each.code, each.text)} for each in reply.errors],
+        "segments": reply.segments,
+        "cost": _money(reply.cost_micros, reply.cost_currency) if priced else None,
+        "warnings": [
+            {"code": each.code, "text": each.text, "count": each.count, "index": each.index} for each in reply.warnings
+        ],
+        "samples": [
+            {
+                "index": each.index,
+                "subject": each.subject,
+                "html": each.html,
+                "text": each.text,
+                "attachments": [{"name": item.name, "size": item.size} for item in each.attachments],
+            }
+            for each in reply.samples
+        ],
+    }
 
 
 def statistics(item: tracker_pb2.Statistics) -> dict[str, Any]:

@@ -3,40 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-import io
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc.aio
 from google.protobuf.timestamp_pb2 import Timestamp
 from morpheus.intake.v1 import intake_pb2
 
-from gateway.codec import Header, Post, read_post
+from gateway.codec import Header, Post
 from gateway.services import SUBMIT_SECONDS, Services, answer
+from gateway.signed import SignedPost
 from morpheus_kit.errors import MorpheusError, UnavailableError
-from morpheus_kit.signing import PAYLOAD_METADATA, SignatureHeaders
+from morpheus_kit.signing import PAYLOAD_METADATA
 
-# From this size on the walk over the bytes would hold the loop up for more than some milliseconds.
-_THREAD_BYTES = 1024 * 1024
-
-
-async def decode(buffer: io.BytesIO) -> Post:
-    """The post in `buffer`. MalformedError, InvalidInputError."""
-    if buffer.getbuffer().nbytes < _THREAD_BYTES:
-        return read_post(buffer)
-    return await asyncio.to_thread(read_post, buffer)
+Request = TypeVar("Request", intake_pb2.SubmitGroupRequest, intake_pb2.PreviewGroupRequest)
 
 
-async def submit(
-    services: Services, post: Post, digest: bytes, signed: SignatureHeaders, payload: str
-) -> intake_pb2.SubmitGroupResponse:
+async def submit(services: Services, signed: SignedPost) -> intake_pb2.SubmitGroupResponse:
     """What intake says to it. Nothing is queued when this raises."""
-    metadata = tuple({**signed.as_dict(), PAYLOAD_METADATA: payload}.items())
-    call = services.intake.SubmitGroup(metadata=metadata, timeout=SUBMIT_SECONDS)
+    reply: intake_pb2.SubmitGroupResponse = await _upload(
+        services.intake.SubmitGroup, intake_pb2.SubmitGroupRequest, signed
+    )
+    return reply
+
+
+async def preview(services: Services, signed: SignedPost) -> intake_pb2.PreviewGroupResponse:
+    """What would become of it."""
+    reply: intake_pb2.PreviewGroupResponse = await _upload(
+        services.intake.PreviewGroup, intake_pb2.PreviewGroupRequest, signed
+    )
+    return reply
+
+
+async def _upload(method: Any, request: type[Request], signed: SignedPost) -> Any:
+    metadata = tuple({**signed.headers.as_dict(), PAYLOAD_METADATA: signed.payload}.items())
+    call = method(metadata=metadata, timeout=SUBMIT_SECONDS)
     broken = False
     try:
-        await write_message(call, intake_pb2.SubmitGroupRequest(header=header_message(post, digest)))
-        for message in _messages(post):
+        await write_message(call, request(header=header_message(signed.post, signed.digest)))
+        for message in _messages(signed.post, request):
             if not await write_message(call, message):
                 broken = True
                 break
@@ -55,11 +60,11 @@ async def submit(
         raise
 
 
-def _messages(post: Post) -> Iterator[intake_pb2.SubmitGroupRequest]:
+def _messages(post: Post, request: type[Request]) -> Iterator[Request]:
     """What follows the header; without the total at the end intake queues nothing."""
     for chunk in post.chunks():
-        yield intake_pb2.SubmitGroupRequest(chunk=intake_pb2.RecipientChunk(recipients=chunk))
-    yield intake_pb2.SubmitGroupRequest(total=sum(each.count for each in post.slices))
+        yield request(chunk=intake_pb2.RecipientChunk(recipients=chunk))
+    yield request(total=sum(each.count for each in post.slices))
 
 
 async def write_message(call: grpc.aio.StreamUnaryCall[Any, Any], message: Any) -> bool:

@@ -28,6 +28,8 @@ PAYLOAD_METADATA = "morpheus-payload"
 
 HTTP_POST = "POST /v1/groups"
 RPC_POST = "/morpheus.intake.v1.IntakeService/SubmitGroup"
+HTTP_PREVIEW = "POST /v1/preview"
+RPC_PREVIEW = "/morpheus.intake.v1.IntakeService/PreviewGroup"
 DEFAULT_KEY = "default"
 TOLERANCE_SECONDS = 300
 

@@ -1,4 +1,4 @@
-"""`POST /v1/groups`: verify, translate, hand on."""
+"""`POST /v1/groups` and `POST /v1/preview`: verify, translate, hand on."""
 
 from __future__ import annotations
 
@@ -12,20 +12,18 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from morpheus.intake.v1 import intake_pb2
 
-from gateway.bodies import BodyReader, drain
+from gateway import shapes
 from gateway.codec import Header
 from gateway.config import Config
-from gateway.services import Services
-from gateway.submit import decode, submit
+from gateway.shapes import json_response
+from gateway.signed import SIGNED, signed_post
+from gateway.submit import preview, submit
 from morpheus_kit.clock import Clock
-from morpheus_kit.errors import UnauthenticatedError, UnsupportedMediaTypeError
-from morpheus_kit.keyring import Key, Keyring
+from morpheus_kit.keyring import Key
 from morpheus_kit.reasons import docs_link
-from morpheus_kit.signing import HTTP_POST, SignatureHeaders, payload_of
+from morpheus_kit.signing import HTTP_POST, HTTP_PREVIEW
 
 router = APIRouter(tags=["sending"])
-MEDIA_TYPE = "application/msgpack"
-_DRAIN_BYTES = 256 * 1024 * 1024
 _DASHBOARD_SECONDS = 3600
 
 
@@ -34,50 +32,29 @@ _DASHBOARD_SECONDS = 3600
     status_code=202,
     summary="Post a group (or one part of it)",
     description="One signed msgpack map, see `docs/http-api.md`. Answers once it is durably queued.",
-    openapi_extra={
-        "requestBody": {"required": True, "content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
-        "parameters": [
-            {"name": name, "in": "header", "required": required, "schema": {"type": "string"}}
-            for name, required in (
-                ("webhook-id", True),
-                ("webhook-timestamp", True),
-                ("webhook-signature", True),
-                ("morpheus-key", False),
-            )
-        ],
-    },
+    openapi_extra=SIGNED,
 )
 async def post_group(request: Request) -> Response:
     """The whole of a post: content type, size, signature, shape; then intake decides."""
-    if request.headers.get("content-type", "").split(";")[0].strip().lower() != MEDIA_TYPE:
-        await drain(request, _DRAIN_BYTES)
-        raise UnsupportedMediaTypeError
-    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
-        await drain(request, _DRAIN_BYTES)
-        raise UnsupportedMediaTypeError("A body must not be compressed.")
-    signed = signature_headers(request)
-    reader: BodyReader = request.app.state.bodies
-    keyring: Keyring = request.app.state.keyring
-    services: Services = request.app.state.services
-    clock: Clock = request.app.state.clock
-    async with reader.read(request) as body:
-        payload = payload_of(HTTP_POST, body.digest)
-        key = keyring.verify(signed, payload, clock.now_ms() / 1000)
-        key.require_scope("send")
-        post = await decode(body.buffer)
-        reply = await submit(services, post, body.digest, signed, payload)
     config: Config = request.app.state.config
-    content = reply_body(reply, links(post.header, key, config, clock.now_ms() // 1000))
+    clock: Clock = request.app.state.clock
+    async with signed_post(request, HTTP_POST) as signed:
+        reply = await submit(request.app.state.services, signed)
+        content = reply_body(reply, links(signed.post.header, signed.key, config, clock.now_ms() // 1000))
     return Response(msgspec.json.encode(content), 200 if reply.replayed else 202, media_type="application/json")
 
 
-def signature_headers(request: Request) -> SignatureHeaders:
-    """The four headers. One that comes twice could mean two things to two readers, so it is refused."""
-    headers = {name: request.headers.getlist(name) for name in SignatureHeaders("", "", "").as_dict()}
-    for name, values in headers.items():
-        if len(values) > 1:
-            raise UnauthenticatedError(f"{name}: must be there once.")
-    return SignatureHeaders.of({name: values[0] for name, values in headers.items() if values})
+@router.post(
+    "/v1/preview",
+    summary="See what a post would become",
+    description="The same signed body, with its own path in the payload. Renders every recipient and sends nothing.",
+    openapi_extra=SIGNED,
+)
+async def preview_group(request: Request) -> Response:
+    """The whole of a post, rendered and forgotten."""
+    async with signed_post(request, HTTP_PREVIEW) as signed:
+        reply = await preview(request.app.state.services, signed)
+    return json_response(shapes.preview(reply))
 
 
 def reply_body(reply: intake_pb2.SubmitGroupResponse, links_: dict[str, str | None]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import msgspec
 from morpheus.renderer.v1 import renderer_pb2
 
+from morpheus_kit.contents import group_content
 from morpheus_kit.queue.schema import SharedInfo, unpack_shared
 from morpheus_kit.queue.scripts import Queue
 from services.dispatcher.fields import FieldsComposer
@@ -108,14 +109,4 @@ def make_group(name: str, shared: SharedInfo) -> Group:
             composer, fields = Composer(shared), FieldsComposer(shared)
     except (AddressError, ValueError) as exc:
         composer, why_not = None, str(exc)
-    content = renderer_pb2.GroupContent(
-        group_id=shared.group_id,
-        company_code=shared.company_code,
-        outer_template=shared.outer_template,
-        inner_template=shared.inner_template,
-        subject_template=shared.subject_template,
-        context=bytes(shared.context),
-        missing_variables=shared.missing_variables,
-        tags=shared.tags,
-    )
-    return Group(name, shared, composer, fields, why_not, content)
+    return Group(name, shared, composer, fields, why_not, group_content(shared))

@@ -8,6 +8,7 @@ import grpc
 import grpc.aio
 from morpheus.renderer.v1 import renderer_pb2, renderer_pb2_grpc
 
+from morpheus_kit.contents import message_content
 from morpheus_kit.queue.schema import QueuedMessage
 from morpheus_kit.rpc.client import open_channel
 from morpheus_kit.rpc.status import from_rpc_error
@@ -51,26 +52,9 @@ class Renderer:
         assert self._stub is not None  # noqa: S101  started before it is used
         heavy = sum(1 for message in messages if message.pdfs or message.files)
         deadline = min(_MIN_DEADLINE + heavy * self._render_timeout, _MAX_DEADLINE)
-        request = renderer_pb2.RenderMessagesRequest(group=group, messages=[_content(each) for each in messages])
+        request = renderer_pb2.RenderMessagesRequest(group=group, messages=[message_content(each) for each in messages])
         try:
             async for response in self._stub.RenderMessages(request, timeout=deadline):
                 yield response.messages
         except grpc.RpcError as exc:
             raise from_rpc_error(exc) from exc
-
-
-def _content(message: QueuedMessage) -> renderer_pb2.MessageContent:
-    content = renderer_pb2.MessageContent(
-        id=message.id,
-        address=message.address,
-        first_name=message.first_name,
-        last_name=message.last_name,
-        user_link=message.user_link,
-        tags=message.tags,
-        context=bytes(message.context),
-    )
-    for pdf in message.pdfs:
-        content.pdf_attachments.add(name=pdf.name, html=pdf.html)
-    for file in message.files:
-        content.stored_attachments.add(path=file.path, name=file.name)
-    return content

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 
 from morpheus_kit.blobs.addresses import check_buckets, known_buckets
 from morpheus_kit.config import Settings, split_list
+from morpheus_kit.prices import read_prices
 
 Method = Literal["mandrill", "ses", "smtp", "email", "sms", "test"]
 EmailMethod = Literal["mandrill", "ses", "smtp"]
@@ -50,6 +51,12 @@ class Config(Settings):
     retention: float = Field(
         365 * 86_400, gt=0, description="Seconds that a repeated post is recognised; as long as records are kept."
     )
+    renderer_addr: str = Field("127.0.0.1:50052", description="Address of the renderer, for previews.")
+    prices_file: Path | None = Field(
+        None,
+        description="TOML file of prices, for the cost of a preview; absent: round figures that are shipped. The same "
+        "in intake and dispatcher.",
+    )
     grace: float = Field(25.0, gt=0, description="Seconds to finish uploads under way when asked to stop.")
 
     @property
@@ -66,6 +73,13 @@ class Config(Settings):
     @classmethod
     def _bucket_has_a_name(cls, value: str) -> str:
         known_buckets(value, ())
+        return value
+
+    @field_validator("prices_file")
+    @classmethod
+    def _prices_can_be_read(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            read_prices(value)
         return value
 
     @field_validator("email_route")

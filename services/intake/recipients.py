@@ -58,7 +58,11 @@ class Part:
 
     def add(self, recipients: list[Recipient]) -> list[bytes]:
         """Pending elements of those that go out, in posting order."""
-        elements = []
+        return [pack_element(message.id, pack(message)) for message in self.accept(recipients)]
+
+    def accept(self, recipients: list[Recipient]) -> list[QueuedMessage]:
+        """Messages to those that go out, in posting order."""
+        messages = []
         for index, recipient in enumerate(recipients, self.total):
             judged = self._judge(index, recipient)
             if isinstance(judged, Refused):
@@ -68,9 +72,9 @@ class Part:
             self._count_address(judged)
             if recipient.tags or recipient.pdf_attachments or recipient.s3_attachments:
                 self._check_extras(index, recipient)
-            elements.append(self._element(index, recipient, judged))
+            messages.append(self._with_files(index, recipient, judged))
         self.total += len(recipients)
-        return elements
+        return messages
 
     def _count_address(self, address: str) -> None:
         # Hashes, not strings: a part may hold a million addresses.
@@ -115,7 +119,7 @@ class Part:
         self._kept_bytes += len(blob)
         self.rejected_blobs.append(blob)
 
-    def _element(self, index: int, recipient: Recipient, address: str) -> bytes:
+    def _with_files(self, index: int, recipient: Recipient, address: str) -> QueuedMessage:
         message = self._message(index, recipient, address, recipient.context)
         if recipient.pdf_attachments or recipient.s3_attachments:
             message = msgspec.structs.replace(
@@ -123,7 +127,7 @@ class Part:
                 pdfs=[PdfSource(item.name, item.html) for item in recipient.pdf_attachments or ()],
                 files=[StoredFile(item.path, item.name or "") for item in recipient.s3_attachments or ()],
             )
-        return pack_element(message.id, pack(message))
+        return message
 
     def _message(self, index: int, recipient: Recipient, address: str, context: msgspec.Raw) -> QueuedMessage:
         header = self.header

@@ -10,6 +10,7 @@ from morpheus.intake.v1 import intake_pb2, intake_pb2_grpc
 
 from morpheus_kit import logs
 from morpheus_kit.errors import DeadlineError, MorpheusError
+from services.intake.preview import Previews
 from services.intake.resubmission import resubmit
 from services.intake.submission import Intake
 
@@ -20,11 +21,12 @@ _DRAIN_SECONDS = 10.0
 
 
 class IntakeServicer(intake_pb2_grpc.IntakeServiceServicer):
-    """Adapter of `Intake`."""
+    """Adapter of `Intake` and `Previews`."""
 
-    def __init__(self, intake: Intake) -> None:
-        """`intake` does the work."""
+    def __init__(self, intake: Intake, previews: Previews) -> None:
+        """They do the work."""
         self._intake = intake
+        self._previews = previews
 
     async def SubmitGroup(
         self,
@@ -53,6 +55,24 @@ class IntakeServicer(intake_pb2_grpc.IntakeServiceServicer):
         )
         return response
 
+    async def PreviewGroup(
+        self,
+        request_iterator: AsyncIterator[intake_pb2.PreviewGroupRequest],
+        context: grpc.aio.ServicerContext[intake_pb2.PreviewGroupRequest, intake_pb2.PreviewGroupResponse],
+    ) -> intake_pb2.PreviewGroupResponse:
+        """One upload, looked at."""
+        requests = aiter(request_iterator)
+        metadata = {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
+        try:
+            async with asyncio.timeout(min(_LONGEST_SECONDS, context.time_remaining() or _LONGEST_SECONDS)):
+                try:
+                    return await self._previews.preview(requests, metadata)
+                except MorpheusError:
+                    await _drain(requests)
+                    raise
+        except TimeoutError as exc:
+            raise DeadlineError from exc
+
     async def ResubmitMessages(
         self,
         request_iterator: AsyncIterator[intake_pb2.ResubmitMessagesRequest],
@@ -74,7 +94,9 @@ class IntakeServicer(intake_pb2_grpc.IntakeServiceServicer):
 
 
 async def _drain(
-    requests: AsyncIterator[intake_pb2.SubmitGroupRequest] | AsyncIterator[intake_pb2.ResubmitMessagesRequest],
+    requests: AsyncIterator[intake_pb2.SubmitGroupRequest]
+    | AsyncIterator[intake_pb2.PreviewGroupRequest]
+    | AsyncIterator[intake_pb2.ResubmitMessagesRequest],
 ) -> None:
     """Reads on without looking: a client that is still writing when the call ends would lose our answer."""
     seen = 0

@@ -11,9 +11,9 @@ import msgspec
 from morpheus.intake.v1.intake_pb2 import GroupHeader, SubmitGroupRequest, SubmitGroupResponse
 from redis.exceptions import RedisError
 
-from morpheus_kit import ids, wire
+from morpheus_kit import ids
 from morpheus_kit.clock import Clock
-from morpheus_kit.errors import ConflictError, InvalidInputError, MalformedError, UnavailableError
+from morpheus_kit.errors import ConflictError, MalformedError, UnavailableError
 from morpheus_kit.keyring import Keyring, RateLimiter
 from morpheus_kit.queue.keys import group_name, part_name
 from morpheus_kit.queue.outcomes import pack_records
@@ -27,6 +27,7 @@ from services.intake.header import Resolved, check_header, check_identity
 from services.intake.recipients import Part
 from services.intake.shared import context_of, shared_digest, shared_info
 from services.intake.staging import Staging
+from services.intake.upload import Upload
 from services.intake.violations import Violations
 
 _reply_encoder = msgspec.msgpack.Encoder()
@@ -82,8 +83,7 @@ class Submission:
         self._shared_digest = shared_digest(header, self._context)
         self._part_name = part_name(header.company_code, header.group_id, header.part)
         self._group_name = group_name(header.company_code, header.group_id)
-        self._digest = hashlib.sha256()
-        self._announced: int | None = None
+        self._upload = Upload(header, access)
 
     @property
     def _body_digest(self) -> str:
@@ -109,14 +109,14 @@ class Submission:
         self._violations.raise_if_unsupported()
         part = self._part(resolved)
         staging = Staging(self._queue, self._part_name, secrets.token_hex(8))
-        async for recipients in self._recipients(part, requests):
+        async for recipients in self._upload.recipients(part, requests):
             elements = part.add(recipients)
             if not self._violations:
                 await staging.add(elements)
             elif self._violations.full:
                 break
         self._violations.raise_if_any()
-        self._check_content(part)
+        self._upload.check(part)
         await staging.flush()
         return await self._commit(part, resolved, reference, staging)
 
@@ -132,35 +132,10 @@ class Submission:
             raise ConflictError(_CONFLICTS["body"])
         method = self._header.method
         part = self._part(Resolved("", email_only=method not in {"sms", "test"}, sms_only=method == "sms"))
-        async for recipients in self._recipients(part, requests):
+        async for recipients in self._upload.recipients(part, requests):
             part.add(recipients)
-        self._check_content(part)
+        self._upload.check(part)
         return await self._commit(part, Resolved("", email_only=True), None, None)
-
-    async def _recipients(
-        self, part: Part, requests: AsyncIterator[SubmitGroupRequest]
-    ) -> AsyncIterator[list[wire.Recipient]]:
-        async for request in requests:
-            kind = request.WhichOneof("payload")
-            if self._announced is not None or kind not in {"chunk", "total"}:
-                raise MalformedError("After the first message come chunks of recipients, and last their total.")
-            if kind == "total":
-                self._announced = request.total
-                continue
-            chunk = request.chunk.recipients
-            self._digest.update(chunk)
-            recipients = wire.decode_recipients(chunk, part.total)
-            _check_size(chunk, len(recipients), part.total)
-            yield recipients
-
-    def _check_content(self, part: Part) -> None:
-        """All that was sent is here: the requests of a caller that went away end like those of one that is done."""
-        if self._announced != part.total and (self._access.is_http or self._announced is not None):
-            raise MalformedError("The upload ended before all of its recipients came.")
-        if not part.total:
-            raise InvalidInputError.of("recipients", "at least one is required")
-        if not self._access.is_http and self._digest.digest() != self._header.content_sha256:
-            raise InvalidInputError.of("content_sha256", "is not the digest of the recipients")
 
     def _check_group(self, reference: GroupReference | None) -> None:
         """Early, so that a part which cannot belong is not staged first; the commit judges again."""
@@ -231,11 +206,3 @@ class Submission:
             stream=shared.stream,
             shared_kept=pack(kept) if kept is not shared else b"",
         )
-
-
-def _check_size(chunk: bytes, count: int, first: int) -> None:
-    """The gateway keeps to these limits; a direct caller must too."""
-    if count > wire.MAX_CHUNK_RECIPIENTS or (count > 1 and len(chunk) > wire.MAX_CHUNK_BYTES + 16):
-        raise InvalidInputError.of("recipients", "a chunk holds at most 500 recipients and 1 MiB, or one larger one")
-    if count == 1 and len(chunk) > wire.MAX_RECIPIENT_BYTES + 16:
-        raise wire.too_large(f"recipients[{first}]")

@@ -24,9 +24,12 @@ from gateway.services import Services
 from morpheus_kit import signing
 from morpheus_kit.clock import ManualClock
 from morpheus_kit.keyring import Keyring, RateLimiter
+from morpheus_kit.prices import read_prices
 from morpheus_kit.queue.scripts import Queue
 from morpheus_kit.rpc.server import RpcServer
 from services.intake.config import Config as IntakeConfig
+from services.intake.preview import Previews
+from services.intake.rendering import Renderer
 from services.intake.service import IntakeServicer
 from services.intake.submission import Intake
 from tests.contract.fakes import FakeDispatcher, FakeTracker
@@ -106,10 +109,17 @@ class Stack:
         secret = changes.pop("secret", SECRET)
         return signing.signed_headers(secret, body, now_s=self.clock.now_ms() / 1000, **changes)
 
-    async def send(self, body: bytes, headers: dict[str, str] | None = None, **changes: Any) -> httpx.Response:
+    async def send(
+        self, body: bytes, headers: dict[str, str] | None = None, path: str = "/v1/groups", **changes: Any
+    ) -> httpx.Response:
         """A signed post of `body`; `headers` are added last."""
         signed = {"content-type": "application/msgpack", **self.sign(body, **changes), **(headers or {})}
-        return await self.http.post("/v1/groups", content=body, headers=signed)
+        return await self.http.post(path, content=body, headers=signed)
+
+    async def preview(self, document: Any = None, /, **changes: Any) -> httpx.Response:
+        """A signed post of a group that is only looked at."""
+        body = pack(group(**changes) if document is None else document)
+        return await self.send(body, path="/v1/preview", target=signing.HTTP_PREVIEW)
 
     async def post(self, document: Any = None, /, **changes: Any) -> httpx.Response:
         """A signed post of a group."""
@@ -130,8 +140,10 @@ class Stack:
 
 
 @asynccontextmanager
-async def running(redis: Redis, redis_url: str, home: Path) -> AsyncIterator[Stack]:
-    """Starts everything and stops it."""
+async def running(
+    redis: Redis, redis_url: str, home: Path, renderer_address: str = "127.0.0.1:1"
+) -> AsyncIterator[Stack]:
+    """Starts everything but the renderer, and stops it."""
     key_file = home / "keys.toml"
     key_file.write_text(KEYS)
     (home / "outbox").mkdir()
@@ -139,11 +151,16 @@ async def running(redis: Redis, redis_url: str, home: Path) -> AsyncIterator[Sta
     environ = {"METHODS": "test,mandrill,ses,smtp,email,sms", "REDIS_URL": redis_url, "S3_BUCKETS": "listed"}
     config = IntakeConfig.load({f"MORPHEUS_{name}": value for name, value in environ.items()})
     queue = Queue(redis, 0, replicas=0, aof_always=True)
-    intake = Intake(config, keyring, RateLimiter(clock), [queue], clock)
+    limiter, renderer = RateLimiter(clock), Renderer(renderer_address)
+    await renderer.start()
+    servicer = IntakeServicer(
+        Intake(config, keyring, limiter, [queue], clock),
+        Previews(config, keyring, limiter, renderer, read_prices(), clock),
+    )
     tracker, dispatcher = FakeTracker(), FakeDispatcher()
 
     def register(server: grpc.aio.Server) -> None:
-        intake_pb2_grpc.add_IntakeServiceServicer_to_server(IntakeServicer(intake), server)
+        intake_pb2_grpc.add_IntakeServiceServicer_to_server(servicer, server)
         tracker_pb2_grpc.add_TrackerServiceServicer_to_server(tracker, server)
         dispatcher_pb2_grpc.add_DispatcherServiceServicer_to_server(dispatcher, server)
 
@@ -169,3 +186,4 @@ async def running(redis: Redis, redis_url: str, home: Path) -> AsyncIterator[Sta
     finally:
         await services.stop()
         await server.stop()
+        await renderer.stop()

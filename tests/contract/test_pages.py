@@ -50,6 +50,7 @@ async def test_openapi_names_every_path(stack: Stack) -> None:
     paths = (await stack.http.get("/openapi.json")).json()["paths"]
     assert {
         "/v1/groups",
+        "/v1/preview",
         "/v1/groups/{group_id}",
         "/v1/groups/{group_id}/events",
         "/v1/groups/{group_id}/pause",

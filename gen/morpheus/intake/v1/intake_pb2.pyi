@@ -348,6 +348,222 @@ class RejectedRecipient(_message.Message):
 Global___RejectedRecipient: _TypeAlias = RejectedRecipient  # noqa: Y015
 
 @_typing.final
+class PreviewGroupRequest(_message.Message):
+    """One message of an upload, as `SubmitGroupRequest`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEADER_FIELD_NUMBER: _builtins.int
+    CHUNK_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    total: _builtins.int
+    """The last message: how many recipients came. The gateway sends it always; a direct caller may leave it out."""
+    @_builtins.property
+    def header(self) -> Global___GroupHeader:
+        """The first message: everything the recipients share."""
+
+    @_builtins.property
+    def chunk(self) -> Global___RecipientChunk:
+        """Further messages: recipients in posting order."""
+
+    def __init__(
+        self,
+        *,
+        header: Global___GroupHeader | None = ...,
+        chunk: Global___RecipientChunk | None = ...,
+        total: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "header", b"header", "payload", b"payload", "total", b"total"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "header", b"header", "payload", b"payload", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["header", "chunk", "total"]  # noqa: Y015
+    _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
+
+Global___PreviewGroupRequest: _TypeAlias = PreviewGroupRequest  # noqa: Y015
+
+@_typing.final
+class PreviewGroupResponse(_message.Message):
+    """What would become of the part."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERRORS_FIELD_NUMBER: _builtins.int
+    SEGMENTS_FIELD_NUMBER: _builtins.int
+    COST_MICROS_FIELD_NUMBER: _builtins.int
+    COST_CURRENCY_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    SAMPLES_FIELD_NUMBER: _builtins.int
+    segments: _builtins.int
+    """Segments of all text messages that would go out."""
+    cost_micros: _builtins.int
+    """What they would cost by the price table, in millionths of `cost_currency`; absent where it has no price for any."""
+    cost_currency: _builtins.str
+    """ISO 4217; empty without a cost."""
+    @_builtins.property
+    def errors(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreviewError]:
+        """Recipients that would get nothing, in posting order; the first 10,000 of them."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreviewWarning]:
+        """What may be read badly although it can be sent; one for each code."""
+
+    @_builtins.property
+    def samples(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreviewSample]:
+        """The first messages that would go out; at most 5, and at most 16 MiB together."""
+
+    def __init__(
+        self,
+        *,
+        errors: _abc.Iterable[Global___PreviewError] | None = ...,
+        segments: _builtins.int = ...,
+        cost_micros: _builtins.int | None = ...,
+        cost_currency: _builtins.str = ...,
+        warnings: _abc.Iterable[Global___PreviewWarning] | None = ...,
+        samples: _abc.Iterable[Global___PreviewSample] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_micros", b"_cost_micros", "cost_micros", b"cost_micros"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_micros", b"_cost_micros", "cost_currency", b"cost_currency", "cost_micros", b"cost_micros", "errors", b"errors", "samples", b"samples", "segments", b"segments", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cost_micros: _TypeAlias = _typing.Literal["cost_micros"]  # noqa: Y015
+    _WhichOneofArgType__cost_micros: _TypeAlias = _typing.Literal["_cost_micros", b"_cost_micros"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cost_micros) -> _WhichOneofReturnType__cost_micros | None: ...
+
+Global___PreviewGroupResponse: _TypeAlias = PreviewGroupResponse  # noqa: Y015
+
+@_typing.final
+class PreviewError(_message.Message):
+    """A recipient that would get nothing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    index: _builtins.int
+    """Position in the posted recipients, from 0."""
+    code: _builtins.str
+    """Stable code of the table of reasons."""
+    text: _builtins.str
+    """One sentence for people."""
+    def __init__(
+        self,
+        *,
+        index: _builtins.int = ...,
+        code: _builtins.str = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "index", b"index", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewError: _TypeAlias = PreviewError  # noqa: Y015
+
+@_typing.final
+class PreviewWarning(_message.Message):
+    """Something that does not keep messages from being sent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """html_large, http_link, subject_empty or sms_not_gsm; errors_cut where there are more errors than are listed."""
+    text: _builtins.str
+    """One sentence for people, about the first of them."""
+    count: _builtins.int
+    """How many messages it is about."""
+    index: _builtins.int
+    """Position of the first of them in the posted recipients, from 0."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        text: _builtins.str = ...,
+        count: _builtins.int = ...,
+        index: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "count", b"count", "index", b"index", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewWarning: _TypeAlias = PreviewWarning  # noqa: Y015
+
+@_typing.final
+class PreviewSample(_message.Message):
+    """One message as it would go out."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    HTML_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    ATTACHMENTS_FIELD_NUMBER: _builtins.int
+    index: _builtins.int
+    """Position in the posted recipients, from 0."""
+    subject: _builtins.str
+    """Subject, one line; empty for SMS."""
+    html: _builtins.str
+    """HTML body with its CSS inlined; empty for SMS."""
+    text: _builtins.str
+    """Plain text part, or the body of an SMS."""
+    @_builtins.property
+    def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreviewAttachment]:
+        """PDFs first, then stored files, in posting order."""
+
+    def __init__(
+        self,
+        *,
+        index: _builtins.int = ...,
+        subject: _builtins.str = ...,
+        html: _builtins.str = ...,
+        text: _builtins.str = ...,
+        attachments: _abc.Iterable[Global___PreviewAttachment] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "html", b"html", "index", b"index", "subject", b"subject", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewSample: _TypeAlias = PreviewSample  # noqa: Y015
+
+@_typing.final
+class PreviewAttachment(_message.Message):
+    """One attachment without its bytes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """File name."""
+    size: _builtins.int
+    """Bytes, before base64."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewAttachment: _TypeAlias = PreviewAttachment  # noqa: Y015
+
+@_typing.final
 class ResubmitMessagesRequest(_message.Message):
     """One message of an upload: the header first, then inputs."""
 

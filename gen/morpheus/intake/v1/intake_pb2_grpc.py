@@ -40,6 +40,11 @@ class IntakeServiceStub:
                 request_serializer=morpheus_dot_intake_dot_v1_dot_intake__pb2.SubmitGroupRequest.SerializeToString,
                 response_deserializer=morpheus_dot_intake_dot_v1_dot_intake__pb2.SubmitGroupResponse.FromString,
                 _registered_method=True)
+        self.PreviewGroup = channel.stream_unary(
+                '/morpheus.intake.v1.IntakeService/PreviewGroup',
+                request_serializer=morpheus_dot_intake_dot_v1_dot_intake__pb2.PreviewGroupRequest.SerializeToString,
+                response_deserializer=morpheus_dot_intake_dot_v1_dot_intake__pb2.PreviewGroupResponse.FromString,
+                _registered_method=True)
         self.ResubmitMessages = channel.stream_unary(
                 '/morpheus.intake.v1.IntakeService/ResubmitMessages',
                 request_serializer=morpheus_dot_intake_dot_v1_dot_intake__pb2.ResubmitMessagesRequest.SerializeToString,
@@ -61,6 +66,15 @@ class IntakeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PreviewGroup(self, request_iterator, context):
+        """Renders a part as it would be sent, and says what would become of it. The upload is that of SubmitGroup and is judged
+        like one; nothing is queued or kept. What the gate judges (suppression, budget) is not looked at.
+        A direct caller signs `"/morpheus.intake.v1.IntakeService/PreviewGroup " + hex(content_sha256)`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ResubmitMessages(self, request_iterator, context):
         """Sends messages again as a new group: first a header, then what they were made of. The caller's
         `authorization` metadata is that of its HTTP request; the key needs the scope operate.
@@ -76,6 +90,11 @@ def add_IntakeServiceServicer_to_server(servicer, server):
                     servicer.SubmitGroup,
                     request_deserializer=morpheus_dot_intake_dot_v1_dot_intake__pb2.SubmitGroupRequest.FromString,
                     response_serializer=morpheus_dot_intake_dot_v1_dot_intake__pb2.SubmitGroupResponse.SerializeToString,
+            ),
+            'PreviewGroup': grpc.stream_unary_rpc_method_handler(
+                    servicer.PreviewGroup,
+                    request_deserializer=morpheus_dot_intake_dot_v1_dot_intake__pb2.PreviewGroupRequest.FromString,
+                    response_serializer=morpheus_dot_intake_dot_v1_dot_intake__pb2.PreviewGroupResponse.SerializeToString,
             ),
             'ResubmitMessages': grpc.stream_unary_rpc_method_handler(
                     servicer.ResubmitMessages,
@@ -111,6 +130,33 @@ class IntakeService:
             '/morpheus.intake.v1.IntakeService/SubmitGroup',
             morpheus_dot_intake_dot_v1_dot_intake__pb2.SubmitGroupRequest.SerializeToString,
             morpheus_dot_intake_dot_v1_dot_intake__pb2.SubmitGroupResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewGroup(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/morpheus.intake.v1.IntakeService/PreviewGroup',
+            morpheus_dot_intake_dot_v1_dot_intake__pb2.PreviewGroupRequest.SerializeToString,
+            morpheus_dot_intake_dot_v1_dot_intake__pb2.PreviewGroupResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,11 @@ class IntakeServiceStub:
     A direct caller signs `"/morpheus.intake.v1.IntakeService/SubmitGroup " + hex(content_sha256)`
     and sends webhook-id, webhook-timestamp, webhook-signature and morpheus-key as metadata.
     """
+    PreviewGroup: _grpc.StreamUnaryMultiCallable[_intake_pb2.PreviewGroupRequest, _intake_pb2.PreviewGroupResponse]
+    """Renders a part as it would be sent, and says what would become of it. The upload is that of SubmitGroup and is judged
+    like one; nothing is queued or kept. What the gate judges (suppression, budget) is not looked at.
+    A direct caller signs `"/morpheus.intake.v1.IntakeService/PreviewGroup " + hex(content_sha256)`.
+    """
     ResubmitMessages: _grpc.StreamUnaryMultiCallable[_intake_pb2.ResubmitMessagesRequest, _intake_pb2.ResubmitMessagesResponse]
     """Sends messages again as a new group: first a header, then what they were made of. The caller's
     `authorization` metadata is that of its HTTP request; the key needs the scope operate.
@@ -54,6 +59,11 @@ class IntakeServiceAsyncStub(IntakeServiceStub):
     Answers after the part is durable; a refused part queues nothing.
     A direct caller signs `"/morpheus.intake.v1.IntakeService/SubmitGroup " + hex(content_sha256)`
     and sends webhook-id, webhook-timestamp, webhook-signature and morpheus-key as metadata.
+    """
+    PreviewGroup: _aio.StreamUnaryMultiCallable[_intake_pb2.PreviewGroupRequest, _intake_pb2.PreviewGroupResponse]  # type: ignore[assignment]
+    """Renders a part as it would be sent, and says what would become of it. The upload is that of SubmitGroup and is judged
+    like one; nothing is queued or kept. What the gate judges (suppression, budget) is not looked at.
+    A direct caller signs `"/morpheus.intake.v1.IntakeService/PreviewGroup " + hex(content_sha256)`.
     """
     ResubmitMessages: _aio.StreamUnaryMultiCallable[_intake_pb2.ResubmitMessagesRequest, _intake_pb2.ResubmitMessagesResponse]  # type: ignore[assignment]
     """Sends messages again as a new group: first a header, then what they were made of. The caller's
@@ -73,6 +83,17 @@ class IntakeServiceServicer(metaclass=_abc_1.ABCMeta):
         Answers after the part is durable; a refused part queues nothing.
         A direct caller signs `"/morpheus.intake.v1.IntakeService/SubmitGroup " + hex(content_sha256)`
         and sends webhook-id, webhook-timestamp, webhook-signature and morpheus-key as metadata.
+        """
+
+    @_abc_1.abstractmethod
+    def PreviewGroup(
+        self,
+        request_iterator: _MaybeAsyncIterator[_intake_pb2.PreviewGroupRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_intake_pb2.PreviewGroupResponse, _abc.Awaitable[_intake_pb2.PreviewGroupResponse]]:
+        """Renders a part as it would be sent, and says what would become of it. The upload is that of SubmitGroup and is judged
+        like one; nothing is queued or kept. What the gate judges (suppression, budget) is not looked at.
+        A direct caller signs `"/morpheus.intake.v1.IntakeService/PreviewGroup " + hex(content_sha256)`.
         """
 
     @_abc_1.abstractmethod
