@@ -43,6 +43,7 @@ class Proxy:
     def __init__(self, node: str, tls: ssl.SSLContext | None, host: str) -> None:
         self.fault = NOTHING
         self.requests = 0
+        self.is_down = False
         self.url = ""
         self._node = node
         self._tls = tls
@@ -68,10 +69,11 @@ class Proxy:
         """Refuses connections until `up`."""
         self._on_loop(self._site.stop())
         self.fault = Fault(lost=True)
+        self.is_down = True
 
     def up(self) -> None:
         """Takes connections again, at the same address."""
-        self.fault = NOTHING
+        self.fault, self.is_down = NOTHING, False
         self._on_loop(self._listen(int(self.url.rpartition(":")[2])))
 
     def _on_loop(self, work: Any) -> None:

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 from elasticsearch import AsyncElasticsearch
 
 from benchmarks import sample
 from benchmarks.stack import Stack
+from tests.elasticsearch.proxy import NOTHING, Fault, Proxy, running_proxy
+from tests.outage import SETTINGS, live_through
+
+
+@pytest.fixture(autouse=True)
+async def clean(client: AsyncElasticsearch) -> AsyncIterator[None]:
+    """These tests have the indices of production for themselves, one after the other."""
+    yield
+    for index in await client.indices.get(index="morpheus-2*"):
+        await client.indices.delete(index=index)
+    await client.options(ignore_status=404).indices.delete_index_template(name="morpheus")
 
 
 @pytest.mark.timeout(120)
@@ -28,8 +44,45 @@ async def test_group_goes_through_the_stack_and_is_found(
         message = stack.get(f"/v1/messages/{page['items'][0]['id']}")
         assert message["html"]
         assert message["events"]
-    indices = list(await client.indices.get(index="morpheus-2*"))
-    found = await client.count(index=indices, query={"term": {"company_code": sample.COMPANY}})
+    found = await client.count(index="morpheus-2*", query={"term": {"company_code": sample.COMPANY}})
     assert found["count"] == 31
-    await client.indices.delete(index=indices)
-    await client.indices.delete_index_template(name="morpheus")
+
+
+@pytest.mark.timeout(180)
+async def test_outages_stop_the_sending_and_lose_nothing(
+    tmp_path: Path, node_url: str, client: AsyncElasticsearch
+) -> None:
+    """Down, then rejecting, then read-only, and well again: one after the other, while messages flow."""
+    with running_proxy(node_url) as proxy:
+        settings = SETTINGS | {"MORPHEUS_RECORDS_URL": proxy.url, "MORPHEUS_RECORDS_REPLICAS": "0"}
+        with Stack(tmp_path, settings) as stack:
+            await asyncio.to_thread(
+                live_through,
+                stack,
+                proxy.down,
+                lambda: _answers_nothing(stack),
+                partial(_break, proxy, Fault(503)),
+                partial(_break, proxy, Fault(every_second_item=429)),
+                partial(_set_block, node_url, value=True),
+                lambda: _break(proxy, NOTHING),
+                end=partial(_set_block, node_url, value=None),
+            )
+
+
+def _answers_nothing(stack: Stack) -> None:
+    with pytest.raises(RuntimeError, match="503"):
+        stack.group("during")
+
+
+def _break(proxy: Proxy, fault: Fault) -> None:
+    if proxy.is_down:
+        proxy.up()
+    proxy.fault = fault
+
+
+def _set_block(node: str, *, value: bool | None) -> None:
+    """What a node does to its indices when its disk is full, and takes back."""
+    body = json.dumps({"index.blocks.read_only_allow_delete": value}).encode()
+    headers = {"content-type": "application/json"}
+    with urlopen(Request(f"{node}/morpheus-2*/_settings", body, headers, method="PUT"), timeout=20) as answer:
+        assert answer.status == 200
