@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import os
 import re
 import ssl
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from services.tracker.store.elastic_client import ClusterOptions
 from tests.conformance.samples import T0, event, group, record
 from tests.elasticsearch.node import running_node
 from tests.elasticsearch.proxy import Fault, running_proxy
+from tests.trackers import refused_tracker
 from tests.valkey import running_valkey
 
 CERTIFICATE = Path(__file__).parents[1] / "integration" / "dispatcher" / "localhost.pem"
@@ -143,22 +142,11 @@ async def test_other_version_or_product_is_named(node_url: str, body: str, told:
 
 
 async def test_tracker_ends_with_one_line(secure_url: str, tmp_path: Path) -> None:
-    """As an operator meets it: the process, its exit code, and all that it printed."""
+    """As an operator meets it: its exit code, and all that it printed."""
+    url, more = as_user(secure_url, password="wrong"), {"MORPHEUS_RECORDS_AUTHORITY": str(CERTIFICATE)}
     with running_valkey(tmp_path) as redis_url:
-        settings = {
-            "MORPHEUS_REDIS_URL": redis_url,
-            "MORPHEUS_RECORDS_URL": as_user(secure_url, password="wrong"),
-            "MORPHEUS_RECORDS_AUTHORITY": str(CERTIFICATE),
-            "MORPHEUS_ADDRESS_SECRET": "0123456789abcdef",
-            "MORPHEUS_TOKEN_SECRET": "0123456789abcdef",
-            "MORPHEUS_TRACKER_ADDR": "127.0.0.1:0",
-        }
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "services.tracker"), env=os.environ | settings, stderr=asyncio.subprocess.PIPE
-        )
-        _, printed = await asyncio.wait_for(process.communicate(), 30)
-    lines = printed.decode().splitlines()
-    assert process.returncode == 2
-    assert lines[-1].startswith("services.tracker: MORPHEUS_RECORDS_URL: Elasticsearch refuses this user and password")
-    assert "wrong" not in printed.decode()
-    assert "Traceback" not in printed.decode()
+        code, printed = await refused_tracker(redis_url, url, more)
+    told = "services.tracker: MORPHEUS_RECORDS_URL: Elasticsearch refuses this user and password (401)"
+    assert (code, printed.splitlines()[-1].startswith(told)) == (2, True)
+    assert "Traceback" not in printed
+    assert "wrong" not in printed

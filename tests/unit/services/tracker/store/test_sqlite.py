@@ -13,6 +13,7 @@ from morpheus_kit.clock import ManualClock
 from morpheus_kit.config import ConfigError
 from morpheus_kit.queue.outcomes import Outcome
 from services.tracker.store.base import MessageFilter, StoreDownError
+from services.tracker.store.schema import connect_writer
 from services.tracker.store.sqlite import SqliteStore
 from services.tracker.store.sqlite_writer import SqliteWriter
 from tests.conformance.cases import RecordStoreCases
@@ -45,6 +46,42 @@ async def test_what_cannot_be_stored_leaves_nothing_behind(store: SqliteStore) -
     assert [document.head.address for document in await store.messages("acme", MessageFilter(), None, 9)] == [
         "p0@example.com"
     ]
+
+
+async def test_full_disk_is_waited_for_and_leaves_nothing_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = connect_writer(tmp_path / "records.db")
+    monkeypatch.setattr("services.tracker.store.sqlite.connect_writer", lambda _: opened)
+    store = SqliteStore(tmp_path / "records.db", ManualClock(T0 + 10_000))
+    await store.start()
+    await store.write(Outcome([group()], [record(0)], [event(0)]))
+    (pages,) = opened.execute("PRAGMA page_count").fetchone()
+    opened.execute(f"PRAGMA max_page_count = {pages}")
+    large = "".join(map(chr, range(256, 50_000)))
+    outcome = Outcome([], [record(1, html=large), record(2, html=large)], [event(1)])
+    for _ in range(2):
+        with pytest.raises(StoreDownError, match="full"):
+            await store.write(outcome)
+        row = await store.group("acme", "june")
+        assert row is not None
+        assert row.counts == {"sent": 1}
+    opened.execute("PRAGMA max_page_count = 4294967294")
+    await store.write(outcome)
+    row = await store.group("acme", "june")
+    assert row is not None
+    assert row.counts == {"sent": 2, "queued": 1}
+    await store.stop()
+
+
+async def test_file_that_cannot_be_opened_names_the_setting(tmp_path: Path) -> None:
+    (tmp_path / "records.db").write_bytes(b"no database at all" * 100)
+    store = SqliteStore(tmp_path / "records.db", ManualClock())
+    with pytest.raises(
+        ConfigError, match="^MORPHEUS_RECORDS_URL: .*records.db cannot be opened: file is not a database"
+    ):
+        await store.start()
+    await store.stop()
 
 
 async def test_second_opener_is_refused(store: SqliteStore, tmp_path: Path) -> None:
