@@ -57,6 +57,6 @@ async def build(config: Config) -> Unit:
     tasks.append(Task("suppressions", suppressions.main))
     chores: dict[str, Callable[[], Awaitable[None]]] = {}
     if isinstance(store, ElasticsearchStore):
-        chores = {"months": store.make_months, "aliases": store.update_aliases}
+        chores = {"months": store.make_months, "aliases": store.update_aliases, "feed": store.drop_old_events}
     tasks.append(Task("housekeeping", Housekeeping(chores).main))
     return Unit("tracker", [Connection(redis), store, amazon, *tasks, server], config.grace)

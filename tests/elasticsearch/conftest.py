@@ -39,7 +39,10 @@ async def options(node_url: str, client: AsyncElasticsearch) -> AsyncIterator[Cl
     yield ClusterOptions(node_url, replicas=0, prefix=prefix)
     await client.indices.delete(index=f"{prefix}-2026-06", ignore_unavailable=True)
     await client.indices.delete(index=f"{prefix}-suppressions", ignore_unavailable=True)
-    await client.options(ignore_status=404).indices.delete_index_template(name=prefix)
+    feed = await client.indices.get_alias(index=f"{prefix}-events-*")
+    await client.indices.delete(index=list(feed) or f"{prefix}-none", ignore_unavailable=True)
+    for template in (prefix, f"{prefix}-events"):
+        await client.options(ignore_status=404).indices.delete_index_template(name=template)
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tests.conformance.cases import RecordStoreCases
 from tests.conformance.privacy_cases import PrivacyCases
+from tests.conformance.report_cases import ReportCases
 
 
-class TestElasticsearch(RecordStoreCases, PrivacyCases):
+class TestElasticsearch(RecordStoreCases, PrivacyCases, ReportCases):
     """`records` comes from this folder's conftest."""

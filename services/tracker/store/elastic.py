@@ -11,6 +11,7 @@ from services.tracker.store import elastic_queries as queries
 from services.tracker.store.base import GroupFilter, GroupRow, MessageFilter, Position, StoreDownError, Written
 from services.tracker.store.elastic_aliases import update_aliases
 from services.tracker.store.elastic_client import Cluster, ClusterOptions
+from services.tracker.store.elastic_feed import ElasticFeed
 from services.tracker.store.elastic_groups import Groups
 from services.tracker.store.elastic_privacy import ElasticPrivacy
 from services.tracker.store.elastic_reports import ElasticReports
@@ -40,7 +41,8 @@ class ElasticsearchStore(ElasticReports, ElasticPrivacy):
         """Brings the schema up to date. ConfigError for what can never work; an outage is waited for later."""
         cluster = self._cluster = Cluster(self._options)
         self._groups = Groups(cluster)
-        self._writer = ElasticWriter(cluster, self._groups, self._clock)
+        self._feed = ElasticFeed(cluster, self._clock)
+        self._writer = ElasticWriter(cluster, self._groups, self._feed, self._clock)
         try:
             await cluster.prepare()
         except StoreDownError as exc:
@@ -82,6 +84,11 @@ class ElasticsearchStore(ElasticReports, ElasticPrivacy):
         cluster, now = await self._ready(), self._clock.now_ms()
         for month in sorted({month_of(now), month_of(now + _AHEAD_MS)}):
             await cluster.index(month)
+
+    async def drop_old_events(self) -> None:
+        """Deletes what of the feed is older than it is kept. StoreDownError."""
+        await self._ready()
+        await self._feed.drop_old()
 
     async def update_aliases(self) -> None:
         """Gives each company its alias `message-<company>`. StoreDownError."""

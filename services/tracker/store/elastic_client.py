@@ -16,7 +16,7 @@ from elasticsearch import ApiError, AsyncElasticsearch, SerializationError, Tran
 from morpheus_kit import logs
 from morpheus_kit.config import ConfigError
 from services.tracker.store.base import StoreDownError
-from services.tracker.store.elastic_mappings import MAPPINGS, VERSION, index_of, pattern, template
+from services.tracker.store.elastic_mappings import MAPPINGS, VERSION, feed_template, index_of, pattern, template
 
 log = logs.get_logger(__name__)
 
@@ -97,7 +97,10 @@ class Cluster:
 
     async def index(self, month: str) -> str:
         """The index of `YYYYMM`, made where it is missing. StoreDownError."""
-        name = index_of(self.prefix, month)
+        return await self.make(index_of(self.prefix, month))
+
+    async def make(self, name: str) -> str:
+        """An index that a template describes, made where it is missing. StoreDownError."""
         if name not in self._indices:
             with answering():
                 answer = await self.client.options(ignore_status=400).indices.create(index=name)
@@ -138,9 +141,12 @@ class Cluster:
         if known > VERSION:
             log.info("records_template_is_newer", version=known)
             return
-        body = template(name, self._options.shards, self._options.replicas)
-        put = await client.indices.put_index_template(name=name, **body)
-        _allowed(put, "index templates")
+        templates = {
+            name: template(name, self._options.shards, self._options.replicas),
+            f"{name}-events": feed_template(name, self._options.replicas),
+        }
+        for each, body in templates.items():
+            _allowed(await client.indices.put_index_template(name=each, **body), "index templates")
         added = await client.indices.put_mapping(index=self.pattern, properties=MAPPINGS["properties"])
         _allowed(added, "the indices")
 

@@ -17,6 +17,7 @@ from services.tracker.states import Folded
 from services.tracker.store.base import Operation
 from services.tracker.store.changes import Applied
 from services.tracker.store.elastic_mappings import MILESTONES
+from services.tracker.store.tallies import tally_of
 from services.tracker.words import LONGEST_WORD, split_words
 
 Source = Mapping[str, Any]
@@ -27,7 +28,7 @@ _encoder = msgspec.msgpack.Encoder()
 _folded = msgspec.msgpack.Decoder(Folded)
 _body = msgspec.msgpack.Decoder(Body)
 
-READ_FOR_WRITE = ["fold", "record", "recipient_tags", "company_code", "withheld"]
+READ_FOR_WRITE = ["fold", "record", "recipient_tags", "company_code", "group_id", "owner", "withheld"]
 LARGE = ["words", "body", "input"]
 """What lists do not read."""
 
@@ -51,6 +52,7 @@ def folded_fields(folded: Folded) -> Fields:
     code, text = folded.reason
     return {
         "fold": _encoder.encode(folded),
+        "tally": str(tally_of(folded)),
         "state": folded.state,
         "bounce_type": folded.bounce_type or None,
         "reason": code or None,
@@ -66,7 +68,8 @@ def folded_fields(folded: Folded) -> Fields:
 
 def bare_fields(folded: Folded) -> Fields:
     """As little as keeps the message in its counts."""
-    return {"fold": _encoder.encode(folded), "state": folded.state, "settled_at": folded.settled_ms or None}
+    fields = folded_fields(folded)
+    return {name: fields[name] for name in ("fold", "tally", "state", "settled_at")}
 
 
 def record_fields(record: MessageRecord, applied: Applied) -> Fields:

@@ -50,6 +50,7 @@ PROPERTIES: Final[dict[str, dict[str, Any]]] = {
     # Of a message: its record.
     "record": KEPT_LONG,
     "record_error": KEPT,
+    "owner": KEPT,
     "part": KEPT_LONG,
     "index": KEPT_LONG,
     "address": KEPT,
@@ -65,6 +66,7 @@ PROPERTIES: Final[dict[str, dict[str, Any]]] = {
     "withheld": {"type": "boolean", "index": False, "doc_values": False},
     # Of a message: the fold over its events.
     "fold": BINARY,
+    "tally": SORTED,
     "state": KEYWORD,
     "bounce_type": KEYWORD,
     "reason": KEYWORD,
@@ -105,6 +107,28 @@ def template(prefix: str, shards: int, replicas: int) -> dict[str, Any]:
             "mappings": MAPPINGS,
         },
     }
+
+
+def feed_template(prefix: str, replicas: int) -> dict[str, Any]:
+    """The body of the index template for the weeks of the feed, `<prefix>-events-YYYY.WW`: one shard, so one order."""
+    return {
+        "index_patterns": [f"{feed_prefix(prefix)}*"],
+        "priority": 200,
+        "version": VERSION,
+        "allow_auto_create": False,
+        "template": {
+            "settings": {"number_of_shards": 1, "number_of_replicas": replicas},
+            "mappings": {
+                "dynamic": "strict",
+                "properties": {"company_code": KEYWORD, "recorded_at": DATE, "items": BINARY},
+            },
+        },
+    }
+
+
+def feed_prefix(prefix: str) -> str:
+    """How the names of the feed's indices begin."""
+    return f"{prefix}-events-"
 
 
 def pattern(prefix: str) -> str:

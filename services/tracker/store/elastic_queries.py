@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from elasticsearch import ApiError
+
 from morpheus_kit.addresses import normalise_address
 from morpheus_kit.errors import DeadlineError
 from services.tracker.documents import Document
@@ -25,6 +27,10 @@ _LATELY_SECONDS: Final = 60
 _SEARCH_SECONDS: Final = "10s"
 _STATES: Final = 50
 NEWEST_FIRST: Final = [{"accepted_at": "desc"}, {"place": "desc"}]
+
+
+class TooManyBucketsError(Exception):
+    """The cluster does not put together as many sums in one answer."""
 
 
 class Conditions:
@@ -50,16 +56,21 @@ class Conditions:
         return self.add({"range": {"accepted_at": given}}) if given else self
 
     async def search(self, cluster: Cluster, **body: Any) -> dict[str, Any]:
-        """Asks all months. StoreDownError; DeadlineError when it takes too long."""
+        """Asks all months. StoreDownError; DeadlineError when it takes too long; TooManyBucketsError."""
         with answering():
-            answer = await cluster.client.search(
-                index=body.pop("index", cluster.pattern),
-                query={"bool": {"filter": self._filters}},
-                timeout=_SEARCH_SECONDS,
-                track_total_hits=False,
-                allow_partial_search_results=False,
-                **body,
-            )
+            try:
+                answer = await cluster.client.search(
+                    index=body.pop("index", cluster.pattern),
+                    query={"bool": {"filter": self._filters}},
+                    timeout=_SEARCH_SECONDS,
+                    track_total_hits=False,
+                    allow_partial_search_results=False,
+                    **body,
+                )
+            except ApiError as exc:
+                if "too_many_buckets_exception" in str(exc.body):
+                    raise TooManyBucketsError from exc
+                raise
         if answer["timed_out"]:
             raise DeadlineError("The question took too long; narrow it down.")
         return dict(answer.body)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from morpheus_kit import ids
 from morpheus_kit.clock import Clock
 from morpheus_kit.queue.outcomes import Outcome
 from morpheus_kit.queue.schema import MessageRecord, SharedInfo
+from services.tracker.documents import Head
+from services.tracker.states import Step, steps_of
 from services.tracker.store.base import Refusal, StoreDownError, Written
 from services.tracker.store.changes import Applied, Change, apply, collect, stripped
 from services.tracker.store.elastic_bulk import Action, Address, Stored, read, write
@@ -22,14 +24,16 @@ from services.tracker.store.elastic_documents import (
     record_fields,
     shared_fields,
 )
+from services.tracker.store.elastic_feed import ElasticFeed
 from services.tracker.store.elastic_groups import ROUNDS, Groups
+from services.tracker.store.feed_blocks import Entry, entries_of
 from services.tracker.store.privacy import SUPPRESSED_STATES
 
 
 class Target:
     """One message of a batch on its way into the store."""
 
-    __slots__ = ("address", "change", "error", "refusal", "unwelcome")
+    __slots__ = ("address", "change", "error", "looks", "owner", "refusal", "told", "untold", "unwelcome")
 
     def __init__(self, address: Address, change: Change) -> None:
         self.address = address
@@ -38,15 +42,33 @@ class Target:
         """Why the store refuses the whole document, for ever."""
         self.refusal: Refusal | None = None
         self.unwelcome = False
+        self.owner = ("", "")
+        """Company and group; empty until the record has come."""
+        self.told: list[Step] = []
+        """What the feed was told of it. It is told first, so again when the document cannot be written over."""
+        self.untold: list[Step] = []
+        self.looks = 0 if change.record is None else -1
+        """How often it was looked at before it was written; a record is written without a look at first."""
+
+    def tell(self, applied: Applied | None, old: Head | None, owner: tuple[str, str]) -> None:
+        """Notes what the feed is to be told; where another writer came between, at last the state as it is now."""
+        self.owner = owner
+        self.untold = [] if applied is None else [step for step in applied.steps if step not in self.told]
+        known = old if applied is None else applied.head
+        if self.told and not self.untold and known is not None and not self.error:
+            came_between = self.looks > 0 or self.told[-1].state != known.folded.state
+            self.untold = steps_of(self.address.id, known.folded)[-1:] if came_between else []
+        self.looks += 1
 
 
 class ElasticWriter:
     """Folds outcomes into documents; several may do so at once, in any number of processes."""
 
-    def __init__(self, cluster: Cluster, groups: Groups, clock: Clock) -> None:
-        """`groups` writes the groups."""
+    def __init__(self, cluster: Cluster, groups: Groups, feed: ElasticFeed, clock: Clock) -> None:
+        """`groups` writes the groups, `feed` tells what changed."""
         self._cluster = cluster
         self._groups = groups
+        self._feed = feed
         self._clock = clock
 
     async def write(self, outcome: Outcome) -> Written:
@@ -75,9 +97,10 @@ class ElasticWriter:
     async def _write(self, targets: Sequence[Target], shared: Mapping[str, SharedInfo]) -> None:
         """A record is most likely a message's first word, so it is tried as new without a look."""
         known = [target for target in targets if target.change.record is None]
-        for _ in range(ROUNDS):
+        for attempt in range(ROUNDS):
             stored = await read(self._cluster, [target.address for target in known], READ_FOR_WRITE)
             actions = await asyncio.to_thread(self._actions, targets, stored, shared)
+            await self._feed.write(_news(targets), attempt)
             results = await write(self._cluster, actions)
             for target in targets:
                 if target.address.id in results.refused:
@@ -119,6 +142,9 @@ class ElasticWriter:
         tags = applied.head.tags if applied is not None else old.tags if old is not None else []
         if family is not None and (orphaned or (applied is not None and applied.body is not None)):
             fields |= shared_fields(family, tags)
+        elif family is None and change.record is not None and fields:
+            fields["owner"] = [change.record.company_code, change.record.group_id]
+        target.tell(applied, old, _owner(change.record, before))
         return fields
 
     def _applied(self, target: Target, applied: Applied | None) -> Applied | None:
@@ -128,13 +154,32 @@ class ElasticWriter:
             return applied
         bare = stripped(record, target.error, self._clock.now_ms())
         bare.head.folded = applied.head.folded
-        return bare
+        return bare._replace(steps=applied.steps)
 
     @staticmethod
     def _refuse(target: Target, reason: str) -> None:
         if target.error or target.change.record is None:
             raise ValueError(f"{target.change.reference}: {reason}")
         target.error = reason
+
+
+def _news(targets: Iterable[Target]) -> dict[str, list[Entry]]:
+    """What the feed is to be told, by company."""
+    news: dict[str, list[Entry]] = {}
+    for target in targets:
+        company, group_id = target.owner
+        if company and target.untold:
+            news.setdefault(company, []).extend(entries_of(group_id, target.address.id, target.untold))
+            target.told += target.untold
+    return news
+
+
+def _owner(record: MessageRecord | None, before: Stored | None) -> tuple[str, str]:
+    if record is not None:
+        return record.company_code, record.group_id
+    source = before.source if before is not None else {}
+    company, group_id = source.get("owner") or ("", "")
+    return source.get("company_code") or company, source.get("group_id") or group_id
 
 
 def _families(targets: Sequence[Target]) -> dict[str, Address]:

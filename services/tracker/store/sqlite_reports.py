@@ -14,11 +14,10 @@ from uuid import UUID
 
 from morpheus_kit.queue.schema import unpack_shared
 from services.tracker.documents import Document
+from services.tracker.store import reports
 from services.tracker.store.bodies import unpack_body
 from services.tracker.store.reports import (
     HOUR_MS,
-    MOST_ITEMS,
-    MOST_TAGS,
     CostItem,
     CostQuery,
     StatisticsItem,
@@ -26,8 +25,9 @@ from services.tracker.store.reports import (
     TooManyItemsError,
 )
 from services.tracker.store.sqlite_conditions import Conditions
-from services.tracker.store.sqlite_rollups import RollupKey, counted, keys_of, reached_names
+from services.tracker.store.sqlite_rollups import RollupKey, counted, keys_of
 from services.tracker.store.sqlite_writer import head_decoder
+from services.tracker.store.tallies import reached_names
 
 _COLUMNS = "company, tag, hour, method, state, reached, currency, messages, cost_micros"
 _ROLLUPS = f"SELECT {', '.join('r.' + name for name in _COLUMNS.split(', '))} FROM rollups r"  # noqa: S608 no input
@@ -65,7 +65,7 @@ def read_statistics(db: sqlite3.Connection, company: str, wanted: StatisticsQuer
     for bucket, method, tag, state, reached, messages in db.execute(sql, source.values):
         item = items.get((bucket, method, tag))
         if item is None:
-            if len(items) == MOST_ITEMS:
+            if len(items) == reports.MOST_ITEMS:
                 raise TooManyItemsError
             item = items[bucket, method, tag] = StatisticsItem(bucket * wanted.interval_ms, method, tag)
         item.counts[state] = item.counts.get(state, 0) + messages
@@ -81,8 +81,8 @@ def read_costs(db: sqlite3.Connection, company: str, wanted: CostQuery) -> list[
         f"{source.sql} SELECT {_COST_KEYS[wanted.by]}, currency, sum(messages), sum(cost_micros) FROM counts "  # noqa: S608 no input
         "GROUP BY 1, 2 ORDER BY 1, 2 LIMIT ?"
     )
-    rows = db.execute(sql, [*source.values, MOST_ITEMS + 1]).fetchall()
-    if len(rows) > MOST_ITEMS:
+    rows = db.execute(sql, [*source.values, reports.MOST_ITEMS + 1]).fetchall()
+    if len(rows) > reports.MOST_ITEMS:
         raise TooManyItemsError
     return [CostItem(*row) for row in rows]
 
@@ -123,7 +123,7 @@ def _source(
         select, values = f"{select} UNION ALL {_EDGES}", [*values, json.dumps(rows)]
     sql = f"WITH counts ({_COLUMNS}) AS ({select})"
     if by_tag:
-        top = f"SELECT tag FROM every GROUP BY tag ORDER BY sum(messages) DESC, tag LIMIT {MOST_TAGS}"  # noqa: S608 no input
+        top = f"SELECT tag FROM every GROUP BY tag ORDER BY sum(messages) DESC, tag LIMIT {reports.MOST_TAGS}"  # noqa: S608 no input
         sql = f"WITH every ({_COLUMNS}) AS ({select}), counts AS (SELECT * FROM every WHERE tag IN ({top}))"  # noqa: S608 no input
     return _Source(sql, values)
 

@@ -14,8 +14,9 @@ import msgspec
 
 from morpheus_kit.queue.schema import SharedInfo, unpack_shared
 from services.tracker.documents import Head
-from services.tracker.states import MILESTONES, Folded
+from services.tracker.states import Folded
 from services.tracker.store.reports import HOUR_MS
+from services.tracker.store.tallies import tally_of
 
 RollupKey: TypeAlias = tuple[str, str, int, str, str, int, str]
 """Company, tag, hour, method, state, reached milestones, currency: the primary key."""
@@ -37,7 +38,7 @@ class Counted(NamedTuple):
     hour: int
     state: str
     reached: int
-    """One bit a milestone, in the order of `MILESTONES`."""
+    """As `Tally` has it."""
     currency: str
     cost_micros: int
     tags: tuple[str, ...]
@@ -53,18 +54,9 @@ class GroupFacts(NamedTuple):
 
 def counted(head: Head, folded: Folded) -> Counted:
     """Where a message with this head is counted once it has these events."""
-    first, currency = folded.first, folded.value("cost_currency") or ""
-    reached = sum([bit for name, bit in _BITS if name in first])
+    state, reached, currency = tally_of(folded)
     cost = int(folded.value("cost_micros") or 0) if currency else 0
-    return Counted(head.accepted_at_ms // HOUR_MS, folded.state, reached, currency, cost, tuple(head.tags))
-
-
-_BITS = [(name, 1 << number) for number, name in enumerate(MILESTONES)]
-
-
-def reached_names(bits: int) -> list[str]:
-    """The milestones of `Counted.reached`."""
-    return [name for name, bit in _BITS if bits & bit]
+    return Counted(head.accepted_at_ms // HOUR_MS, state, reached, currency, cost, tuple(head.tags))
 
 
 def keys_of(company: str, shared: SharedInfo, message: Counted) -> list[RollupKey]:

@@ -18,6 +18,7 @@ from services.tracker.store.sqlite import SqliteStore
 from services.tracker.store.sqlite_writer import SqliteWriter
 from tests.conformance.cases import RecordStoreCases
 from tests.conformance.privacy_cases import PrivacyCases
+from tests.conformance.report_cases import ReportCases
 from tests.conformance.samples import T0, Records, event, group, record
 
 
@@ -29,7 +30,7 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     await store.stop()
 
 
-class TestSqlite(RecordStoreCases, PrivacyCases):
+class TestSqlite(RecordStoreCases, PrivacyCases, ReportCases):
     @pytest.fixture
     def records(self, store: SqliteStore) -> Records:
         async def reveal() -> None:
