@@ -105,6 +105,8 @@ class MessageRecord(msgspec.Struct, array_like=True, frozen=True):
     text: str = ""
     attachments: list[AttachmentInfo] = []
     reconstructed: bool = False
+    template_versions: dict[str, str] = {}
+    """Template to the version that it was rendered with."""
 
 
 class GroupRecord(msgspec.Struct, array_like=True, frozen=True):

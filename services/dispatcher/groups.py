@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import msgspec
 from morpheus.renderer.v1 import renderer_pb2
@@ -30,7 +30,7 @@ def pack_pins(versions: dict[str, str]) -> bytes:
 class Group:
     """One group. Its composers are None where its addresses cannot be written; `why_not` says why.
 
-    `pins` are the template versions as the queue keeps them, empty before the group has started.
+    `pins` are the template versions as the queue keeps them, empty before the group has started; `versions` the same.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Group:
     why_not: str
     content: renderer_pb2.GroupContent
     pins: bytes = b""
+    versions: dict[str, str] = field(default_factory=dict)
 
     @property
     def paths(self) -> list[str]:
@@ -55,8 +56,9 @@ class Group:
         content = renderer_pb2.GroupContent()
         content.CopyFrom(self.content)
         content.versions.clear()
-        content.versions.update(_versions.decode(pins) if pins else {})
-        return replace(self, content=content, pins=pins)
+        versions = _versions.decode(pins) if pins else {}
+        content.versions.update(versions)
+        return replace(self, content=content, pins=pins, versions=versions)
 
 
 class Groups:

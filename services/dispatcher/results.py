@@ -141,6 +141,7 @@ def record(held: Held, group: Group, *, reconstructed: bool = False) -> MessageR
             for each in rendered.attachments
         ],
         reconstructed,
+        group.versions,
     )
     return kept_record(whole, held.message)
 

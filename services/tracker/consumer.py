@@ -21,10 +21,10 @@ from morpheus_kit.lifecycle import pause as pause_until
 from morpheus_kit.queue.keys import TRACKERS
 from morpheus_kit.queue.outcomes import Outcome, unpack_outcome
 from morpheus_kit.queue.runner import MAX_ITEMS
-from morpheus_kit.queue.schema import NewerVersionError, pack
+from morpheus_kit.queue.schema import NewerVersionError
 from morpheus_kit.queue.scripts import Queue
-from services.tracker.poison import letter_of, pieces, strip
-from services.tracker.store.base import RecordStore, Refusal, StoreDownError
+from services.tracker.poison import letter_of, letter_of_record, pieces, strip
+from services.tracker.store.base import RecordStore, StoreDownError
 from services.tracker.suppressions import Suppressions
 
 log = logs.get_logger(__name__)
@@ -141,7 +141,7 @@ class Consumer:
             return
         self._count(len(refused), all_of_it=bool(refused) and len(refused) == len(outcome.messages))
         await self._suppressions.follow(unwelcome)
-        await self._end([item.entry_id for item in items], [_letter(refusal) for refusal in refused])
+        await self._end([item.entry_id for item in items], [letter_of_record(refusal) for refusal in refused])
 
     async def _write_each(self, items: Sequence[Decoded]) -> None:
         for item in items:
@@ -165,7 +165,7 @@ class Consumer:
                 letters.append(letter_of(piece, repr(exc), item.entry_id))
                 await self._write_stripped(piece, exc)
             else:
-                letters += [_letter(refusal) for refusal in refused]
+                letters += [letter_of_record(refusal) for refusal in refused]
         await self._end([item.entry_id], letters)
 
     async def _write_stripped(self, piece: Outcome, error: Exception) -> None:
@@ -250,10 +250,6 @@ class Consumer:
                 await self._redis.xgroup_delconsumer(self._keys.outcomes, TRACKERS, self._name)
         except (RedisError, OSError, TimeoutError) as exc:
             log.warning("consumer_not_deleted", partition=self._keys.partition, error=repr(exc))
-
-
-def _letter(refusal: Refusal) -> Fields:
-    return {b"kind": b"record", b"reason": refusal.reason.encode(), b"record": pack(refusal.record)}
 
 
 def _time_ms(entry_id: bytes) -> int:

@@ -55,6 +55,8 @@ class Body(msgspec.Struct, array_like=True, frozen=True):
     html: str = ""
     text: str = ""
     attachments: list[AttachmentInfo] = []
+    template_versions: dict[str, str] = {}
+    """Template to the version that it was rendered with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ def made_of(record: MessageRecord, rank: tuple[int, int]) -> tuple[Head, Body]:
         resend_of=message.resend_of,
         withheld=message.withheld is not None,
     )
-    return head, Body(VERSION, kept.blob, kept.html, kept.text, kept.attachments)
+    return head, Body(VERSION, kept.blob, kept.html, kept.text, kept.attachments, kept.template_versions)
 
 
 def stripped_head(record: MessageRecord, now_ms: int, error: str) -> Head:

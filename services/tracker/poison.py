@@ -6,7 +6,9 @@ from typing import Final
 
 from morpheus_kit import ids
 from morpheus_kit.queue.outcomes import Outcome, pack_outcome
-from morpheus_kit.queue.schema import Event
+from morpheus_kit.queue.schema import Event, MessageRecord, pack, unpack_message
+from morpheus_kit.queue.withholding import kept_record
+from services.tracker.store.base import Refusal
 from services.tracker.store.changes import collect
 
 _LATEST_MS: Final = 253_402_300_799_999
@@ -39,8 +41,22 @@ def strip(piece: Outcome, reason: str) -> Outcome:
 
 
 def letter_of(piece: Outcome, reason: str, entry_id: bytes) -> dict[bytes, bytes]:
-    """What `dead` keeps of a piece: an entry of its own."""
-    return {**pack_outcome(piece), b"kind": b"outcome", b"reason": reason.encode(), b"entry": entry_id}
+    """What `dead` keeps of a piece: an entry of its own, without what must not be kept."""
+    kept = Outcome(piece.groups, [_kept(record) for record in piece.messages], piece.events, piece.group_events)
+    return {**pack_outcome(kept), b"kind": b"outcome", b"reason": reason.encode(), b"entry": entry_id}
+
+
+def letter_of_record(refusal: Refusal) -> dict[bytes, bytes]:
+    """What `dead` keeps of a record that the store has stripped itself."""
+    return {b"kind": b"record", b"reason": refusal.reason.encode(), b"record": pack(_kept(refusal.record))}
+
+
+def _kept(record: MessageRecord) -> MessageRecord:
+    try:
+        message = unpack_message(record.blob)
+    except ValueError:
+        return record
+    return kept_record(record, message)
 
 
 def _bare(event: Event) -> Event:

@@ -168,6 +168,15 @@ class RecordStoreCases:
         assert (found.head.folded.state, bool(found.head.error), found.message) == ("sent", True, None)
         assert len(await records.listed()) == 2
 
+    async def test_messages_have_the_versions_they_were_rendered_with(self, records: Records) -> None:
+        """Those of one group differ where it was pinned anew in between."""
+        versions = [{"a.html": "1", "outer.html": "1"}, {"a.html": "2", "outer.html": "1"}]
+        made = [record(each % 2, template_versions=versions[each % 2]) for each in range(2)]
+        more = [record(each, template_versions=versions[1]) for each in range(3, 12)]
+        await records.write(Outcome([group()], [*made, record(2, rendered=False), *more]))
+        found = [(await records.message(index)).body for index in (0, 1, 2, 11)]
+        assert [body and body.template_versions for body in found] == [*versions, {}, versions[1]]
+
     async def test_parts_of_a_group_add_up(self, records: Records) -> None:
         info = group(parts=2).shared
         await records.write(Outcome([GroupRecord(info, 1, 5, T0 + 9, "k")]))

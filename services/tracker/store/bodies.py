@@ -78,7 +78,7 @@ class BodyWriter:
 
     def _make(self, group_n: int, bodies: Sequence[Body]) -> tuple[int | None, bytes]:
         samples = [body for body in bodies if body.text or body.html][:_SAMPLES]
-        data = shared_pieces([body.html + body.text for body in samples]) if len(samples) == _SAMPLES else b""
+        data = shared_pieces([_compared(body) for body in samples]) if len(samples) == _SAMPLES else b""
         if not data:
             return None, b""
         cursor = self._db.execute("INSERT INTO dictionaries (group_n, data) VALUES (?, ?)", (group_n, data))
@@ -91,6 +91,11 @@ def unpack_body(data: bytes, dictionary: bytes | None) -> Body:
         return _decoder.decode(zstandard.ZstdDecompressor().decompress(data))
     content = zstandard.ZstdCompressionDict(dictionary, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
     return _decoder.decode(zstandard.ZstdDecompressor(dict_data=content).decompress(data))
+
+
+def _compared(body: Body) -> str:
+    versions = [word for pair in body.template_versions.items() for word in pair]
+    return " ".join([body.html + body.text, *versions])
 
 
 def shared_pieces(texts: Sequence[str]) -> bytes:

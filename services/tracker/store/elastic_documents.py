@@ -29,7 +29,7 @@ _folded = msgspec.msgpack.Decoder(Folded)
 _body = msgspec.msgpack.Decoder(Body)
 
 READ_FOR_WRITE = ["fold", "record", "recipient_tags", "company_code", "group_id", "owner", "withheld"]
-LARGE = ["words", "body", "input"]
+LARGE = ["words", "body", "input", "template_versions"]
 """What lists do not read."""
 
 
@@ -92,7 +92,8 @@ def record_fields(record: MessageRecord, applied: Applied) -> Fields:
         "subject": head.subject or None,
         "recipient_tags": head.tags,
         "input": compress(body.blob) if body.blob else None,
-        "body": compress(_encoder.encode(msgspec.structs.replace(body, blob=b""))),
+        "body": compress(_encoder.encode(msgspec.structs.replace(body, blob=b"", template_versions={}))),
+        "template_versions": {"items": list(body.template_versions.items())},
         "words": words_of(searchable(head, body.text)),
         "withheld": head.withheld or None,
     }
@@ -149,7 +150,10 @@ def body_of_source(source: Source) -> Body | None:
         return None
     unpack = zstandard.ZstdDecompressor().decompress
     blob = unpack(b64decode(source["input"])) if source.get("input") else b""
-    return msgspec.structs.replace(_body.decode(unpack(b64decode(source["body"]))), blob=blob)
+    versions = dict((source.get("template_versions") or {}).get("items", ()))
+    return msgspec.structs.replace(
+        _body.decode(unpack(b64decode(source["body"]))), blob=blob, template_versions=versions
+    )
 
 
 def group_fields(uuid: str, group: GroupDocument) -> Fields:

@@ -41,11 +41,11 @@ PROPERTIES: Final[dict[str, dict[str, Any]]] = {
     "tags": KEYWORD,
     "accepted_at": DATE,
     "place": SORTED,
+    "template_versions": OBJECT,
     # Of a group.
     "shared": BINARY,
     "parts": OBJECT,
     "operations": OBJECT,
-    "template_versions": OBJECT,
     "has_orphans": {"type": "boolean"},
     # Of a message: its record.
     "record": KEPT_LONG,

@@ -173,6 +173,8 @@ async def test_a_group_whose_template_version_is_gone_pauses_and_resume_pins_ane
         await rig.until()
 
     assert set(rig.renderer.pins[-1].values()) == {"2"}
+    (recorded,) = [each for outcome in await rig.outcomes() for each in outcome.messages]
+    assert recorded.template_versions == rig.renderer.pins[-1]
 
 
 async def test_cancel_stops_what_waits(rig: Rig) -> None:
