@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 import msgspec
@@ -24,6 +24,8 @@ from services.renderer.text import inline_css, one_line, text_of
 # Steps are taken by so many messages together: each library's code and data then stay in the CPU's caches, which
 # takes a third off the whole.
 BATCH = 128
+# A batch of large messages ends earlier, so that one fails for its own size only and not for that of those beside it.
+BATCH_CHARACTERS = 8_000_000
 PDF_TYPE = "application/pdf"
 Variables = dict[str, Any]
 
@@ -64,6 +66,13 @@ class Draft:
         self.subject = self.html = self.text = ""
         self.answer = b""
         self.error: RenderError | None = None
+
+    def take(self) -> bytes:
+        """The answer, which is kept no longer."""
+        answer = failed(self.message.id, self.error) if self.error else self.answer
+        self.html = self.text = ""
+        self.answer = b""
+        return answer
 
 
 class Chosen(NamedTuple):
@@ -191,14 +200,30 @@ class SliceRenderer:
             return
         files = StoredFiles(self._fetch)
         pdfs = SlicePdfs(files, self._progress, self._pdfs, self._settings)
-        for first in range(0, len(request.messages), BATCH):
-            drafts = [Draft(message) for message in request.messages[first : first + BATCH]]
-            for step in (renderer.render, add_text, finish_html):
+        first = 0
+        while first < len(request.messages):
+            drafts = self._begin(renderer, request.messages, first)
+            for step in (add_text, finish_html):
                 for position, draft in enumerate(drafts, first):
                     self._attempt(step, draft, position)
             for position, draft in enumerate(drafts, first):
                 self._attempt(lambda draft: self._finish(draft, pdfs, files), draft, position)
-                yield failed(draft.message.id, draft.error) if draft.error else draft.answer
+                yield draft.take()
+            first += len(drafts)
+
+    def _begin(
+        self, renderer: GroupRenderer, messages: Sequence[renderer_pb2.MessageContent], first: int
+    ) -> list[Draft]:
+        """The next batch, as its templates make it."""
+        drafts, size = [], 0
+        for position in range(first, min(first + BATCH, len(messages))):
+            draft = Draft(messages[position])
+            self._attempt(renderer.render, draft, position)
+            drafts.append(draft)
+            size += len(draft.html) + len(draft.text)
+            if size > BATCH_CHARACTERS:
+                break
+        return drafts
 
     def _attempt(self, step: Callable[[Draft], None], draft: Draft, position: int) -> None:
         if draft.error is not None:

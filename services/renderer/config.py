@@ -86,7 +86,10 @@ class Config(Settings):
         description="Worker processes: 0 is one for each CPU. A worker needs 40 MB, with PDFs 80 MB and more.",
     )
     render_timeout: float = Field(
-        5.0, gt=0, description="Seconds that one message may take; after it its worker is killed and replaced."
+        5.0,
+        gt=0,
+        description="Seconds that one step of a message may take (templates; text part; CSS; attachments with PDFs); "
+        "after it its worker is killed and replaced.",
     )
     render_memory: int = Field(
         1024**3,

@@ -49,12 +49,16 @@ class SharedPdfs:
         return msgspec.msgpack.decode(packed, type=MadePdf)
 
     def put(self, key: str, made: MadePdf) -> None:
-        """Keeps it, when it fits at all."""
+        """Keeps it, when there is room."""
         packed = msgspec.msgpack.encode(made)
         if len(packed) > self._most_bytes:
             return
         beside = self._folder / f".{key}"  # who writes it holds the lock
-        beside.write_bytes(packed)
+        try:
+            beside.write_bytes(packed)
+        except OSError:  # shared memory is full: the PDF is good all the same
+            beside.unlink(missing_ok=True)
+            return
         beside.rename(self._folder / key)
         self._make_room()
 

@@ -22,14 +22,13 @@ from services.renderer import frames
 from services.renderer.frames import Compile, Compiled, Description, Frame, Progress
 from services.renderer.settings import RenderSettings
 from services.renderer.shared_cache import OwnedCache
-from services.renderer.stack_dump import SIGNAL, StackDump
+from services.renderer.stack_dump import StackDump
+from services.renderer.watch import START_SECONDS, Watch, kill
 
 log = logs.get_logger(__name__)
 
-START_SECONDS = 30.0
 STARTS = 3
 STOP_SECONDS = 2.0
-ASK_SECONDS, LOOK_SECONDS = 0.5, 0.01
 # glibc gives each freed HTML tree back to the kernel and faults it in again for the next; workers keep it instead.
 ALLOCATOR = {
     "MALLOC_TRIM_THRESHOLD_": str(64 * 1024 * 1024),
@@ -65,58 +64,6 @@ class WorkerDiedError(Exception):
         self.timed_out = timed_out
         self.place = place
         super().__init__(f"worker died at message {position}, timed out: {timed_out}")
-
-
-class Watch:
-    """Kills a process that shows no progress for `timeout` seconds while somebody waits for it.
-
-    Before that it is asked where it is; `dump` has the answer.
-    """
-
-    def __init__(
-        self, process: asyncio.subprocess.Process, progress: Progress, dump: StackDump, timeout: float
-    ) -> None:
-        self._process = process
-        self._progress = progress
-        self._dump = dump
-        self._timeout = timeout
-        self._asked_at: float | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._seen = (0, 0)
-        self._since = 0.0
-        self.expired = False
-
-    def __enter__(self) -> None:
-        self._seen = self._progress.read()
-        self._since = asyncio.get_running_loop().time()
-        self._arm(self._timeout / 4)
-
-    def __exit__(self, *_: object) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _arm(self, seconds: float) -> None:
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._look)
-
-    def _look(self) -> None:
-        now, seen = asyncio.get_running_loop().time(), self._progress.read()
-        if seen != self._seen:
-            self._seen, self._since, self._asked_at = seen, now, None
-        elif self._asked_at is not None and (self._dump.place() or now - self._asked_at >= ASK_SECONDS):
-            self.expired = True
-            kill(self._process)
-            return
-        elif now - self._since >= (START_SECONDS if seen[0] == frames.LOADING else self._timeout):
-            self._ask(now)
-        self._arm(self._timeout / 4 if self._asked_at is None else LOOK_SECONDS)
-
-    def _ask(self, now: float) -> None:
-        """Again and again: between two pieces of its output a template is not at work."""
-        if self._asked_at is None:
-            self._asked_at = now
-            self._dump.clear()
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(SIGNAL)
 
 
 class Worker:
@@ -193,6 +140,7 @@ class WorkerPool:
         self._cache = cache
         self._limits = limits
         self._slots: asyncio.LifoQueue[Worker | None] = asyncio.LifoQueue()
+        self._ended: list[Worker] = []
         self._started = 0
 
     async def start(self) -> None:
@@ -209,6 +157,8 @@ class WorkerPool:
                 worker = self._slots.get_nowait()
                 if worker is not None:
                     group.create_task(worker.stop())
+            for worker in self._ended:
+                group.create_task(worker.stop())
         self._cache.remove()
 
     @contextlib.asynccontextmanager
@@ -223,11 +173,11 @@ class WorkerPool:
         finally:
             if worker is not None and (worker.busy or not worker.alive):
                 log.warning("render_worker_replaced", pid=worker.pid)
-                worker.kill()
+                self._end(worker)
                 worker = None
             elif worker is not None and (held := resident_bytes(worker.pid)) > self._limits.recycle:
                 log.info("render_worker_recycled", pid=worker.pid, resident_bytes=held)
-                worker.kill()  # it is idle: nothing is lost
+                self._end(worker)  # it is idle: nothing is lost
                 worker = None
             self._slots.put_nowait(worker)
 
@@ -248,6 +198,11 @@ class WorkerPool:
                 what = "takes too long" if exc.timed_out else "ended its worker"
                 return answer(code=ReasonCode.TEMPLATE_INVALID.value, text=f"compiling {order.path} {what}")
         return msgspec.msgpack.decode(done.payload, type=answer)
+
+    def _end(self, worker: Worker) -> None:
+        """At once; `stop` waits for those that have not gone by then."""
+        worker.kill()
+        self._ended = [worker, *(each for each in self._ended if each.alive)]
 
     async def _start_worker(self) -> Worker:
         """UnavailableError when none of a few starts succeeds."""
@@ -296,9 +251,3 @@ def resident_bytes(pid: int) -> int:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
     except (OSError, IndexError):
         return 0
-
-
-def kill(process: asyncio.subprocess.Process) -> None:
-    """At once; nothing when it has ended already."""
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()

@@ -7,6 +7,7 @@ what renderers that are gone have left is removed at the next start.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import marshal
@@ -21,6 +22,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import CodeType
 from typing import IO
+
+from morpheus_kit.errors import UnavailableError
 
 PREFIX = "morpheus-renderer-"
 UNNAMED_SECONDS = 60.0
@@ -117,11 +120,14 @@ class OwnedCache(SharedCache):
         return True
 
     def put(self, path: str, version: str, content: bytes) -> None:
-        """Publishes the file of a template."""
+        """Publishes the file of a template. UnavailableError when the folder has no room for it, whatever goes."""
         self.drop(path, version)
         file = self._file(path, version)
         beside = file.with_name(f".{file.name}")
-        beside.write_bytes(content)
+        while not _written(beside, content):
+            if not self._sizes:
+                raise UnavailableError("There is no room for one compiled template in the shared folder.")
+            self._unlink(next(iter(self._sizes)))
         beside.rename(file)
         self._sizes[file] = len(content)
         self._bytes += len(content)
@@ -163,6 +169,18 @@ def remove_abandoned(parent: Path) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
         except OSError:  # held, or just made or removed by another
             continue
+
+
+def _written(beside: Path, content: bytes) -> bool:
+    """Whether there was room."""
+    try:
+        beside.write_bytes(content)
+    except OSError as exc:
+        beside.unlink(missing_ok=True)
+        if exc.errno != errno.ENOSPC:
+            raise
+        return False
+    return True
 
 
 def _name(path: str, version: str) -> str:

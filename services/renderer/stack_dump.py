@@ -1,4 +1,4 @@
-"""Which line of which template a worker was at when it was killed or crashed.
+"""Which line of which template, or which other step, a worker was at when it was killed or crashed.
 
 The front asks with a signal, and a crash asks itself; the answer is written by C code that needs no interpreter, so
 it comes from the middle of a long call too. Code of templates has the template's own path and lines
@@ -16,9 +16,12 @@ from pathlib import Path
 
 SIGNAL = signal.SIGUSR1
 LARGEST = 64 * 1024
+STEPS = {"inline_css": "CSS", "text_of": "text part", "to_html": "Markdown", "write_pdf": "PDF"}
+"""What else takes time, by the function that does it."""
 _BEGIN = "(most recent call first):"
 # The worker's own code has absolute paths, the interpreter's has <names>; paths of templates are relative.
 _TEMPLATE = re.compile(r'^  File "([^"/<][^"]*)", line (\d+) in ', re.MULTILINE)
+_STEP = re.compile(rf'/services/renderer/\w+\.py", line \d+ in ({"|".join(STEPS)})$', re.MULTILINE)
 
 
 class StackDump:
@@ -34,10 +37,13 @@ class StackDump:
         os.ftruncate(self._file, 0)
 
     def place(self) -> str:
-        """`inner.html, line 3`, the innermost; empty when no template was at work."""
-        text = os.pread(self._file, LARGEST, 0).decode("ascii", errors="replace")
-        found = _TEMPLATE.search(text.rpartition(_BEGIN)[2])
-        return f"{_unescaped(found[1])}, line {found[2]}" if found else ""
+        """`inner.html, line 3`, the innermost, or `CSS`; empty when it was at none of these."""
+        stack = os.pread(self._file, LARGEST, 0).decode("ascii", errors="replace").rpartition(_BEGIN)[2]
+        found = _TEMPLATE.search(stack)
+        if found:
+            return f"{_unescaped(found[1])}, line {found[2]}"
+        step = _STEP.search(stack)
+        return STEPS[step[1]] if step else ""
 
 
 def answer(path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import grpc
 import pytest
 from morpheus.renderer.v1 import renderer_pb2
@@ -126,6 +128,32 @@ async def test_chunks_are_about_a_mebibyte(start: Start) -> None:
     assert len(await renderer.chunks(*[{"context": {"x": 1}}] * 500)) == 1
     [large] = await renderer.chunks({"context": {"x": "y" * 3_000_000}})
     assert large.ByteSize() > 6_000_000
+
+
+async def test_large_messages_do_not_fail_for_those_beside_them(start: Start) -> None:
+    """Each needs little of what a worker may have, all together more than that."""
+    renderer = await start(render_memory=256 * 1024**2, render_timeout=20)
+    renderer.write("large.txt", "{{ ('x' * 1000) * 1000 }}" * 6)
+    renderer.write("terms.bin", bytes(6_000_000))
+    sms: dict[str, Any] = {"outer_template": "", "subject_template": ""}
+    answers = await renderer.render(*[{}] * 20, **sms, inner_template="large.txt")
+    assert codes(answers) == [""] * 20
+    recipient = {"context": {"x": 1}, "stored_attachments": [{"path": "terms.bin"}]}
+    assert codes(await renderer.render(*[recipient] * 20)) == [""] * 20
+
+
+async def test_message_may_have_what_is_allowed_and_no_byte_more(start: Start) -> None:
+    renderer = await start(max_message=25_000_000, render_timeout=20)
+    renderer.write("half.bin", bytes(12_400_000))
+    for name, size in (("fits.bin", 199_900), ("large.bin", 200_001)):
+        renderer.write(name, bytes(size))
+    paths = [["half.bin", "half.bin", name] for name in ("fits.bin", "large.bin")] + [["fits.bin"]]
+    answers = await renderer.render(
+        *[{"context": {"x": 1}, "stored_attachments": [{"path": path} for path in each]} for each in paths]
+    )
+    assert codes(answers) == ["", "message_too_large", ""]
+    assert "more than 25000000 bytes" in answers[1].failure.text
+    assert sum(len(attachment.content) for attachment in answers[0].attachments) == 24_999_900
 
 
 async def test_more_than_a_slice_is_refused(start: Start) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -125,3 +126,16 @@ def test_lock_that_was_removed_while_one_waited_for_it_is_taken_anew(tmp_path: P
     for thread in threads:
         thread.join(10)
     assert [path.name for path in (tmp_path / "pdfs").iterdir()] == []
+
+
+def test_pdf_is_good_when_there_is_no_room_to_keep_it(
+    slice_pdfs: Callable[..., SlicePdfs], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(self: Path, content: bytes) -> int:
+        self.touch()
+        raise OSError(errno.ENOSPC, "no space left")
+
+    pdfs = slice_pdfs(Weasy())
+    monkeypatch.setattr(Path, "write_bytes", write)
+    assert pdfs.get("n", "a") == b"pdf of a"
+    assert list((tmp_path / "pdfs").iterdir()) == []

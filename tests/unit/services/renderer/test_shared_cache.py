@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from morpheus_kit.errors import UnavailableError
 from services.renderer.shared_cache import CompiledTemplate, OwnedCache, SharedCache, default_parent, remove_abandoned
 
 CODE = compile("1", "x", "eval")
@@ -58,6 +61,51 @@ def test_least_used_files_make_room(tmp_path: Path) -> None:
     assert mapped is not None
     assert mapped.code(html=True) == CODE
     cache.remove()
+
+
+@pytest.fixture
+def full(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Lets files of a folder have so many bytes together, as a small tmpfs does: then a part of one is written."""
+    plain = Path.write_bytes
+
+    def limit(room: int) -> None:
+        def write(self: Path, content: bytes) -> int:
+            used = sum(file.stat().st_size for file in self.parent.iterdir())
+            plain(self, content[: max(0, room - used)])
+            if used + len(content) > room:
+                raise OSError(errno.ENOSPC, "no space left")
+            return len(content)
+
+        monkeypatch.setattr(Path, "write_bytes", write)
+
+    return limit
+
+
+def test_memory_that_is_smaller_than_the_limit_makes_room_too(cache: OwnedCache, full: Callable[[int], None]) -> None:
+    full(2 * len(FILE) + 1)
+    for version in ("a", "b"):
+        cache.put("t", version, FILE)
+    assert cache.has("t", "a")
+    cache.put("t", "c", FILE)
+    assert (cache.has("t", "a"), cache.has("t", "b"), cache.has("t", "c")) == (True, False, True)
+    assert all(cache.load("t", version) for version in "ac")
+    assert len(files(cache)) == 2
+
+
+def test_no_room_for_one_template_is_not_now_and_leaves_nothing(cache: OwnedCache, full: Callable[[int], None]) -> None:
+    full(len(FILE) - 1)
+    with pytest.raises(UnavailableError, match="no room"):
+        cache.put("t", "a", FILE)
+    assert files(cache) == []
+
+
+def test_mapped_file_stays_as_it_was_when_it_is_made_again(cache: OwnedCache) -> None:
+    cache.put("t", "v", FILE)
+    mapped = cache.load("t", "v")
+    other = compile("2", "x", "eval")
+    cache.put("t", "v", CompiledTemplate.pack(other, other))
+    assert mapped is not None
+    assert mapped.code(html=True) == CODE
 
 
 def test_start_removes_what_was_never_finished(tmp_path: Path) -> None:

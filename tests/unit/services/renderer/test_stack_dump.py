@@ -29,6 +29,9 @@ CRASHED = "Fatal Python error: Segmentation fault\n\nCurrent thread 0x00007f (mo
          "new.html, line 4"),
         (ASKED + '  File "gr\\xf6\\xdfe-\\u20ac-\\U0001f600.html", line 3 in root\n', "größe-€-😀.html, line 3"),
         (ASKED + '  File "cut off', ""),
+        (CRASHED + '  File "/app/services/renderer/text.py", line 30 in inline_css\n' + OWN, "CSS"),
+        (ASKED + '  File "/l/x.py", line 1 in x\n  File "/a/services/renderer/weasy.py", line 3 in write_pdf\n', "PDF"),
+        (ASKED + '  File "/l/x.py", line 3 in write_pdf\n', ""),
     ],
 )  # fmt: skip
 def test_innermost_template_of_the_last_dump_is_named(tmp_path: Path, written: str, place: str) -> None:
