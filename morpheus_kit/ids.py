@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import socket
 import zlib
+from functools import lru_cache
 from hashlib import sha1
 from typing import NamedTuple
 from uuid import UUID, uuid5
@@ -13,6 +15,7 @@ from uuid import UUID, uuid5
 NAMESPACE = UUID("d9dc1902-922c-5f6f-9e95-4746ad0b9453")
 _NAMESPACE_BYTES = NAMESPACE.bytes
 _UUID_CHARS = 36
+_MESSAGE = re.compile("-[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def _uuid5(name: str) -> str:
@@ -29,6 +32,7 @@ def message_id(company_code: str, group_id: str, part: int, index: int) -> str:
     return _uuid5(f"{company_code}/{group_id}/{part}/{index}")
 
 
+@lru_cache(maxsize=4096)
 def group_uuid(company_code: str, group_id: str) -> str:
     """The id of a group's document."""
     return _uuid5(f"{company_code}/{group_id}")
@@ -59,6 +63,14 @@ def reference_prefix(month: str, partition: int, company_code: str, group_id: st
     return f"{month}-{partition:03d}-{group_key(company_code, group_id)}"
 
 
+class Prefix(NamedTuple):
+    """What all references of a group begin with."""
+
+    month: str
+    partition: int
+    group_key: str
+
+
 class Reference(NamedTuple):
     """The parts of a message reference."""
 
@@ -70,11 +82,21 @@ class Reference(NamedTuple):
 
 def parse_reference(text: str) -> Reference:
     """Splits a message reference. ValueError when it is none."""
-    month, partition, key, message = text.split("-", 3)
-    if len(month) != 6 or len(key) != 8 or len(message) != _UUID_CHARS:
+    prefix, message = parse_prefix(text[: -_UUID_CHARS - 1]), text[-_UUID_CHARS - 1 :]
+    if not _MESSAGE.fullmatch(message):
         msg = "not a message reference"
         raise ValueError(msg)
-    return Reference(month, int(partition), key, str(UUID(message)))
+    return Reference(*prefix, message[1:].lower())
+
+
+@lru_cache(maxsize=4096)
+def parse_prefix(text: str) -> Prefix:
+    """Splits what a reference begins with. ValueError when it is none."""
+    month, partition, key = text.split("-")
+    if len(month) != 6 or len(key) != 8:
+        msg = "not the prefix of message references"
+        raise ValueError(msg)
+    return Prefix(month, int(partition), key)
 
 
 def consumer_name() -> str:

@@ -216,6 +216,12 @@ def kept_happening(event: Event | Happening) -> Happening:
     )
 
 
+def in_order(events: Iterable[Event | Happening]) -> list[Happening]:
+    """Events as a document that has all of them keeps them, oldest first."""
+    happenings = [_strip(event) for event in events]
+    return sorted(happenings, key=_order) if len(happenings) > 1 else happenings
+
+
 def _strip(event: Event | Happening) -> Happening:
     if isinstance(event, Happening):
         return event
@@ -295,14 +301,14 @@ def _version(happening: Happening) -> tuple[int, bytes]:
     return happening.time_ms, msgspec.msgpack.encode(happening, order="deterministic")
 
 
-def _order(item: tuple[str, Happening]) -> tuple[int, int, int, str]:
-    identity, happening = item
+def _order(happening: Happening) -> tuple[int, int, int, str]:
     kind = KINDS.get(happening.type)
-    return (happening.time_ms, kind.class_, kind.rank, identity) if kind else (happening.time_ms, 9, 0, identity)
+    class_, rank = (kind.class_, kind.rank) if kind else (9, 0)
+    return (happening.time_ms, class_, rank, happening.identity)
 
 
 def _earliest(kept: dict[str, Happening]) -> list[Happening]:
-    ordered = [happening for _, happening in sorted(kept.items(), key=_order)] if len(kept) > 1 else list(kept.values())
+    ordered = sorted(kept.values(), key=_order) if len(kept) > 1 else list(kept.values())
     if len(ordered) <= EVENTS_OF_A_TYPE:
         return ordered
     seen: dict[str, int] = {}

@@ -10,7 +10,7 @@ import msgspec
 from morpheus_kit.queue.outcomes import Outcome
 from morpheus_kit.queue.schema import Event, MessageRecord, NewerVersionError
 from services.tracker.documents import Body, Head, made_of, record_rank, stripped_head
-from services.tracker.states import Step, fold, kept_happening, steps_of
+from services.tracker.states import Happening, Step, fold, in_order, kept_happening, steps_of
 from services.tracker.store.base import Refusal
 
 _ID_CHARS = 36
@@ -57,7 +57,12 @@ def apply(message_id: str, change: Change, old: Head | None, now_ms: int) -> App
     """The document after `change`, `old` left as it is; None when nothing is new. NewerVersionError."""
     head = Head() if old is None else old
     steps: list[Step] = []
-    events = [kept_happening(event) for event in change.events] if head.withheld else change.events
+    events: Sequence[Event | Happening] = change.events
+    if head.withheld:
+        events = [kept_happening(event) for event in events]
+    is_past = not head.folded.events
+    if is_past:
+        events = in_order(events)
     folded = fold(message_id, head.folded, events, steps)
     record = change.record
     if record is not None and (rank := record_rank(record)) > head.record:
@@ -66,7 +71,7 @@ def apply(message_id: str, change: Change, old: Head | None, now_ms: int) -> App
             # Events that came before their record are told again, now that it says what of them may be kept.
             folded = fold(message_id, None, map(kept_happening, folded.events))
         taken.head.folded = folded
-        return taken._replace(steps=steps if head.record[0] else steps_of(message_id, folded))
+        return taken._replace(steps=steps if is_past or head.record[0] else steps_of(message_id, folded))
     if old is not None and folded == head.folded:
         return None
     return Applied(msgspec.structs.replace(head, folded=folded), steps=steps)

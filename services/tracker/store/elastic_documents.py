@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
+from threading import local
 from typing import Any, NamedTuple
 
 import msgspec
@@ -18,12 +19,13 @@ from services.tracker.store.base import Operation
 from services.tracker.store.changes import Applied
 from services.tracker.store.elastic_mappings import MILESTONES
 from services.tracker.store.tallies import tally_of
-from services.tracker.words import LONGEST_WORD, split_words
+from services.tracker.words import distinct_words
 
 Source = Mapping[str, Any]
 Fields = dict[str, Any]
 
-_LEVEL = 3
+_LEVEL = 1
+_threads = local()
 _encoder = msgspec.msgpack.Encoder()
 _folded = msgspec.msgpack.Decoder(Folded)
 _body = msgspec.msgpack.Decoder(Body)
@@ -75,7 +77,6 @@ def bare_fields(folded: Folded) -> Fields:
 def record_fields(record: MessageRecord, applied: Applied) -> Fields:
     """All that follows from a record."""
     head, body = applied.head, applied.body or Body()
-    compress = zstandard.ZstdCompressor(level=_LEVEL).compress
     return {
         "relation": {"name": "message", "parent": ids.group_uuid(record.company_code, record.group_id)},
         "accepted_at": head.accepted_at_ms,
@@ -91,10 +92,10 @@ def record_fields(record: MessageRecord, applied: Applied) -> Fields:
         "user_link": head.user_link or None,
         "subject": head.subject or None,
         "recipient_tags": head.tags,
-        "input": compress(body.blob) if body.blob else None,
-        "body": compress(_encoder.encode(msgspec.structs.replace(body, blob=b"", template_versions={}))),
+        "input": _compress(body.blob) if body.blob else None,
+        "body": _compress(_encoder.encode(msgspec.structs.replace(body, blob=b"", template_versions={}))),
         "template_versions": {"items": list(body.template_versions.items())},
-        "words": words_of(searchable(head, body.text)),
+        "words": distinct_words(searchable(head, body.text)),
         "withheld": head.withheld or None,
     }
 
@@ -110,9 +111,12 @@ def shared_fields(shared: SharedInfo, own_tags: Sequence[str]) -> Fields:
     }
 
 
-def words_of(text: str) -> str:
-    """Each word once."""
-    return " ".join(dict.fromkeys(word[:LONGEST_WORD] for word in split_words(text)))
+def _compress(data: bytes) -> bytes:
+    """A compressor is dear to make and belongs to one thread."""
+    compressor = getattr(_threads, "compressor", None)
+    if compressor is None:
+        compressor = _threads.compressor = zstandard.ZstdCompressor(level=_LEVEL)
+    return bytes(compressor.compress(data))
 
 
 def head_for_write(source: Source) -> Head:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.tracker.words import fold_text, split_words
+from services.tracker.words import LONGEST_WORD, distinct_words, fold_text, split_words
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,12 @@ def test_words_of_a_text(text: str, words: list[str]) -> None:
 @given(st.text())
 def test_folding_twice_changes_nothing(text: str) -> None:
     assert split_words(" ".join(split_words(text))) == split_words(text)
+
+
+@given(st.text() | st.text(alphabet="aB9é_- \t\n\x1f\x00.ß", max_size=600))
+def test_a_document_has_each_of_its_words_once(text: str) -> None:
+    words = [word[:LONGEST_WORD] for word in split_words(text)]
+    assert distinct_words(text).split(" ") == (list(dict.fromkeys(words)) or [""])
 
 
 @given(st.text())
