@@ -105,7 +105,8 @@ async def _send(cluster: Cluster, batch: Sequence[Action], lines: Sequence[bytes
     try:
         with answering():
             answer = await cluster.client.bulk(
-                operations=cast("Sequence[Any]", lines), filter_path=["errors", "items.*.status", "items.*.error"]
+                operations=cast("Sequence[Any]", b"\n".join(lines)),
+                filter_path=["errors", "items.*.status", "items.*.error"],
             )
     except ApiError as exc:
         if exc.meta.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE:

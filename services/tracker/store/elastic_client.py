@@ -10,8 +10,10 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
+import msgspec
 from elastic_transport import ObjectApiResponse, TlsError
 from elasticsearch import ApiError, AsyncElasticsearch, SerializationError, TransportError, UnsupportedProductError
+from elasticsearch.serializer import CompatibilityModeJsonSerializer
 
 from morpheus_kit import logs
 from morpheus_kit.config import ConfigError
@@ -40,6 +42,13 @@ class ClusterOptions:
     request_seconds: float = REQUEST_SECONDS
 
 
+class _Json(CompatibilityModeJsonSerializer):
+    """Answers hold documents by the thousand."""
+
+    def json_loads(self, data: bytes) -> Any:
+        return msgspec.json.decode(data)
+
+
 class Cluster:
     """One cluster. Every request has a deadline and is sent once."""
 
@@ -60,6 +69,7 @@ class Cluster:
             max_retries=0,
             retry_on_timeout=False,
             connections_per_node=20,
+            serializers={_Json.mimetype: _Json()},
             **secure,
         )
 
