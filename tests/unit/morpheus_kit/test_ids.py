@@ -24,7 +24,9 @@ def test_reference_is_parsed_back() -> None:
     assert ids.parse_reference(reference) == ("202611", 3, ids.group_key("acme", "g1"), message)
 
 
-@pytest.mark.parametrize("text", ["", "202611-003-12345678", "x" * 56, "2026-003-12345678-" + "a" * 36, "202611-003-12345678-" + "a" * 36])
+@pytest.mark.parametrize(
+    "text", ["", "202611-003-12345678", "x" * 56, "2026-003-12345678-" + "a" * 36, "202611-003-12345678-" + "a" * 36]
+)
 def test_what_is_no_reference_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         ids.parse_reference(text)
