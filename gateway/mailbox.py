@@ -1,4 +1,4 @@
-"""The outbox of a local stack: mails as they were sent, read from the folder that the dispatcher writes."""
+"""The outbox of a local stack: mails and texts as they were sent, from the folder that the dispatcher writes."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ _NAME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _HEADERS = BytesHeaderParser(policy=email.policy.default)
 _PARSER = BytesParser(policy=email.policy.default)
 _HEADER_BYTES = 32 * 1024
+_MAIL, _TEXT = ".eml", ".txt"
+_PREVIEW_CHARS = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class Summary:
     written_at: datetime
     size: int
     attachments: bool
+    is_text: bool = False
+    """A text message: `subject` is how it begins, and its number is not kept here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +74,19 @@ class Mail:
     text: str
     source: bytes
     attachments: list[Attachment]
+    is_text: bool = False
+    """A text message: nothing but `text`."""
 
 
 class Mailbox:
-    """The `.eml` files of one folder."""
+    """The `.eml` and `.txt` files of one folder."""
 
     def __init__(self, folder: Path) -> None:
         """`folder` may appear later."""
         self._folder = folder
 
     def page(self, number: int, words: str = "") -> Page:
-        """Page `number` from 1; `words` must be in recipient, sender or subject."""
+        """Page `number` from 1; `words` must be in recipient, sender or subject, or in a text message."""
         paths = self._newest_first()
         if words:
             wanted = words.lower().split()
@@ -95,10 +101,14 @@ class Mailbox:
         if not _NAME.fullmatch(mail_id):
             raise NotFoundError("There is no such mail.")
         try:
-            source = (self._folder / f"{mail_id}.eml").read_bytes()
+            return _take_apart(mail_id, (self._folder / f"{mail_id}{_MAIL}").read_bytes())
+        except FileNotFoundError:
+            pass
+        try:
+            source = (self._folder / f"{mail_id}{_TEXT}").read_bytes()
         except FileNotFoundError as exc:
             raise NotFoundError("There is no such mail.") from exc
-        return _take_apart(mail_id, source)
+        return Mail(mail_id, "", [], "", source.decode(errors="replace"), source, [], is_text=True)
 
     def _newest_first(self) -> list[Path]:
         if not self._folder.is_dir():
@@ -106,7 +116,7 @@ class Mailbox:
         stamped = [
             (path.stat().st_mtime_ns, path.name, path)
             for path in self._folder.iterdir()
-            if path.suffix == ".eml" and _NAME.fullmatch(path.stem)
+            if path.suffix in {_MAIL, _TEXT} and _NAME.fullmatch(path.stem)
         ]
         return [path for _, _, path in sorted(stamped, reverse=True)]
 
@@ -119,21 +129,30 @@ def _headers(path: Path) -> EmailMessage:
 
 
 def _matches(path: Path, words: list[str]) -> bool:
-    headers = _headers(path)
-    text = " ".join(str(headers.get(name, "")) for name in ("To", "From", "Subject")).lower()
-    return all(word in text for word in words)
+    if path.suffix == _TEXT:
+        text = path.read_text(errors="replace")
+    else:
+        headers = _headers(path)
+        text = " ".join(str(headers.get(name, "")) for name in ("To", "From", "Subject"))
+    return all(word in text.lower() for word in words)
 
 
 def _summary(path: Path) -> Summary:
-    headers = _headers(path)
     status = path.stat()
+    written_at = datetime.fromtimestamp(status.st_mtime, UTC)
+    if path.suffix == _TEXT:
+        begins = " ".join(path.read_text(errors="replace").split())[:_PREVIEW_CHARS]
+        return Summary(
+            path.stem, begins, "Text message", "", written_at, status.st_size, attachments=False, is_text=True
+        )
+    headers = _headers(path)
     name, address = parseaddr(str(headers.get("To", "")))
     return Summary(
         id=path.stem,
         subject=str(headers.get("Subject", "")),
         name=name,
         address=address,
-        written_at=datetime.fromtimestamp(status.st_mtime, UTC),
+        written_at=written_at,
         size=status.st_size,
         attachments=headers.get_content_type() == "multipart/mixed",
     )

@@ -99,6 +99,7 @@ KNOWN_NAMES: frozenset[str] = frozenset(
         "UNCERTAIN_AFTER",
         "UNCERTAIN_EMAIL",
         "UNCERTAIN_SMS",
+        "WATCHERS",
     }
 )
 

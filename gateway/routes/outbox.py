@@ -1,4 +1,4 @@
-"""`/outbox`: every mail of the test method as it was sent, for people on this machine only."""
+"""`/outbox`: every mail and text of the test method as it was sent, for people on this machine only."""
 
 from __future__ import annotations
 
@@ -57,21 +57,26 @@ async def outbox(
 
 @router.get("/outbox/{mail_id}")
 async def mail(box: Box, mail_id: str, tab: Tab = "desktop") -> Response:
-    """One mail: body at two widths, text part, headers, attachments."""
-    return pages.page("mail.html", mail=await _read(box, mail_id), tab=tab)
+    """One mail: body at two widths, text part, headers, attachments; or one text."""
+    found = await _read(box, mail_id)
+    return pages.page("text.html" if found.is_text else "mail.html", mail=found, tab=tab)
 
 
 @router.get("/outbox/{mail_id}/html")
 async def mail_html(box: Box, mail_id: str) -> Response:
     """The HTML part, as it goes into the frames."""
-    return html_response((await _read(box, mail_id)).html, safe=False)
+    found = await _read(box, mail_id)
+    if found.is_text:
+        raise NotFoundError("A text message has no HTML.")
+    return html_response(found.html, safe=False)
 
 
 @router.get("/outbox/{mail_id}/source")
 async def mail_source(box: Box, mail_id: str) -> Response:
     """The bytes as sent."""
     found = await _read(box, mail_id)
-    return _file(found.source, "text/plain; charset=utf-8", f"{mail_id}.eml", inline=True)
+    name = f"{mail_id}.{'txt' if found.is_text else 'eml'}"
+    return _file(found.source, "text/plain; charset=utf-8", name, inline=True)
 
 
 @router.get("/outbox/{mail_id}/attachments/{number}")

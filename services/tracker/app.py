@@ -25,6 +25,7 @@ from services.tracker.store.base import EVERYONE
 from services.tracker.store.elastic import ElasticsearchStore
 from services.tracker.store.opened import make_store
 from services.tracker.suppressions import Suppressions
+from services.tracker.watches import Watches
 from services.tracker.webhooks.amazon import Amazon
 from services.tracker.webhooks.configured import configured_webhooks
 from services.tracker.webhooks.ingest import Webhooks
@@ -51,7 +52,9 @@ async def build(config: Config) -> Unit:
     amazon = Amazon()
     opt_outs = OptOuts(store, suppressions)
     webhooks = Webhooks(configured_webhooks(config, amazon, clock), queues, opt_outs)
-    service = TrackerService(queries, Reporting(store, clock), Inputs(queries, store), webhooks, suppressions, tokens)
+    watches = Watches(queries.group, clock, config.watchers)
+    reporting, inputs = Reporting(store, clock), Inputs(queries, store)
+    service = TrackerService(queries, watches, reporting, inputs, webhooks, suppressions, tokens)
     server = RpcServer(config.tracker_addr, lambda each: add_TrackerServiceServicer_to_server(service, each))
     tasks = [Task(f"outcomes-{number}", consumer.main) for number, consumer in enumerate(consumers)]
     tasks.append(Task("suppressions", suppressions.main))

@@ -81,6 +81,13 @@ class Config(Settings):
         (),
         description="Secrets of Bird's webhook, `whsec_…`; two while it is changed. Empty: `/webhooks/bird` is 404.",
     )
+    watchers: int = Field(
+        1_000,
+        ge=1,
+        le=100_000,
+        description="Watchers of groups (`GET /v1/groups/{group_id}/events`, `WatchGroup`) that one tracker serves at "
+        "once; more are refused with 429. All watchers of a group cost one question each half second.",
+    )
     grace: float = Field(25.0, gt=0, description="Seconds to finish what is being recorded when asked to stop.")
 
     @model_validator(mode="after")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from uuid import UUID
 
@@ -22,7 +21,6 @@ from services.tracker.store.base import (
     StoreDownError,
 )
 
-_WATCH_SECONDS = 0.5
 _EXPORT_PAGE = 500
 
 
@@ -54,19 +52,6 @@ class Queries:
         if view is None:
             raise NotFoundError("There is no such group.")
         return view
-
-    async def watch(self, company: str, group_id: str) -> AsyncIterator[GroupView]:
-        """The group now and after each change, at most twice a second, until it is finished. NotFoundError."""
-        last: tuple[object, ...] = ()
-        while True:
-            view = await self.group(company, group_id)
-            facts = (view.control, view.reason, view.progress, view.counts, view.parts_in, view.operations)
-            if facts != last:
-                last = facts
-                yield view
-            if view.control == "finished":
-                return
-            await asyncio.sleep(_WATCH_SECONDS)
 
     async def groups(self, company: str, wanted: GroupFilter, page: tuple[int, str]) -> tuple[list[GroupView], str]:
         """One page, newest first, and the token of the next one. `page` is size and token."""

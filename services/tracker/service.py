@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 from morpheus.tracker.v1 import tracker_pb2 as pb
@@ -16,6 +17,7 @@ from services.tracker.privacy_service import PrivacyService
 from services.tracker.queries import Queries
 from services.tracker.reporting import Reporting
 from services.tracker.suppressions import Suppressions
+from services.tracker.watches import Watches
 from services.tracker.webhooks.base import Inbound
 from services.tracker.webhooks.ingest import Webhooks
 
@@ -26,6 +28,7 @@ class TrackerService(PrivacyService):
     def __init__(
         self,
         queries: Queries,
+        watches: Watches,
         reporting: Reporting,
         inputs: Inputs,
         webhooks: Webhooks,
@@ -34,6 +37,7 @@ class TrackerService(PrivacyService):
     ) -> None:
         """These answer; `tokens` are those of their pages."""
         self._queries = queries
+        self._watches = watches
         self._inputs = inputs
         self._reporting = reporting
         self._webhooks = webhooks
@@ -45,8 +49,9 @@ class TrackerService(PrivacyService):
         return pb.GetGroupResponse(group=group_of(view))
 
     async def WatchGroup(self, request: pb.WatchGroupRequest, context: Any) -> AsyncIterator[pb.WatchGroupResponse]:
-        async for view in self._queries.watch(company_of(request.company_code), request.group_id):
-            yield pb.WatchGroupResponse(group=group_of(view))
+        async with aclosing(self._watches.watch(company_of(request.company_code), request.group_id)) as views:
+            async for view in views:
+                yield pb.WatchGroupResponse(group=group_of(view))
 
     async def ListGroups(self, request: pb.ListGroupsRequest, context: Any) -> pb.ListGroupsResponse:
         page = (page_size(request.page_size), request.page_token)

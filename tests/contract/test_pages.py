@@ -89,21 +89,44 @@ async def test_the_root_leads_to_the_outbox(stack: Stack) -> None:
 
 
 async def test_an_empty_outbox_says_so(stack: Stack) -> None:
-    assert "No mail yet" in (await stack.http.get("/outbox")).text
+    assert "Nothing yet" in (await stack.http.get("/outbox")).text
 
 
 async def test_the_outbox_lists_mails_newest_first_and_in_pages(stack: Stack, outbox: Path) -> None:
     for number in range(1, 121):
         write_mail(outbox, number)
     (outbox / "calls.jsonl").write_text("{}\n")
-    (outbox / f"{UUID(int=999)}.txt").write_text("a text message")
+    (outbox / f"{UUID(int=999)}.part").write_text("being written")
     first, last = (await stack.http.get("/outbox")).text, (await stack.http.get("/outbox?page=3")).text
-    assert "120 mails" in first
+    assert "120 messages" in first
     assert "Page 1 of 3" in first
     assert first.index("customer120@") < first.index("customer119@")
     assert "customer70@" not in first
     assert "customer1@" in last
     assert (await stack.http.get("/outbox?page=99")).text.count("Page 3 of 3") == 1
+
+
+async def test_texts_stand_beside_the_mails(stack: Stack, outbox: Path) -> None:
+    write_mail(outbox, 1)
+    write_mail(outbox, 3)
+    text_id, text = str(UUID(int=2)), "Your code is <b>123</b>,\nZoë"
+    (outbox / f"{text_id}.txt").write_text(text)
+    os.utime(outbox / f"{text_id}.txt", (1_780_000_002, 1_780_000_002))
+    listed = (await stack.http.get("/outbox")).text
+    assert "3 messages" in listed
+    places = [listed.index(f"/outbox/{UUID(int=number)}") for number in (3, 2, 1)]
+    assert places == sorted(places)
+    assert "Your code is &lt;b&gt;123&lt;/b&gt;, Zoë" in listed
+    found = (await stack.http.get("/outbox", params={"q": "zoë CODE"})).text
+    assert f"/outbox/{text_id}" in found
+    assert "1 message " in found
+    shown = (await stack.http.get(f"/outbox/{text_id}")).text
+    assert "Your code is &lt;b&gt;123&lt;/b&gt;,\nZoë" in shown
+    source = await stack.http.get(f"/outbox/{text_id}/source")
+    assert (source.text, source.headers["content-type"]) == (text, "text/plain; charset=utf-8")
+    assert f"{text_id}.txt" in source.headers["content-disposition"]
+    for rest in ("html", "attachments/0"):
+        assert (await stack.http.get(f"/outbox/{text_id}/{rest}")).status_code == 404
 
 
 async def test_the_outbox_can_be_searched(stack: Stack, outbox: Path) -> None:
@@ -112,7 +135,7 @@ async def test_the_outbox_can_be_searched(stack: Stack, outbox: Path) -> None:
     found = (await stack.http.get("/outbox", params={"q": "grüße ADA"})).text
     assert "customer1@" in found
     assert "customer2@" not in found
-    assert "No mail matches" in (await stack.http.get("/outbox", params={"q": "<nothing>"})).text
+    assert "No message matches" in (await stack.http.get("/outbox", params={"q": "<nothing>"})).text
 
 
 async def test_a_mail_is_shown_at_both_widths_with_text_headers_and_files(stack: Stack, outbox: Path) -> None:

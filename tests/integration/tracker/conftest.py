@@ -28,15 +28,15 @@ async def tracker(redis_url: str, queue: Queue, tmp_path: Path) -> AsyncIterator
     """Starts trackers over one file, one after the other; each gives a stub."""
     stops: list[Callable[[], Any]] = []
 
-    async def start() -> TrackerServiceStub:
+    async def start(**more: Any) -> TrackerServiceStub:
         await stop()
         unit = await build(
             Config(
                 tracker_addr="127.0.0.1:0",
                 redis_url=redis_url,
-                records_url=f"sqlite:///{tmp_path / 'records.db'}",
                 token_secret=SECRET,
                 address_secret=SECRET,
+                **{"records_url": f"sqlite:///{tmp_path / 'records.db'}", **more},
             )
         )
         stopping = asyncio.Event()

@@ -79,6 +79,31 @@ async def test_watch_ends_when_the_group_is_finished(tracker: Any, sender: Sende
     assert seen[-1].control == "finished"
 
 
+async def test_watchers_share_and_one_too_many_is_refused(tracker: Any, sender: Sender) -> None:
+    stub = await tracker(watchers=2)
+    await sender.commit(1)
+    request = pb.WatchGroupRequest(company_code="acme", group_id="june")
+    one, two = stub.WatchGroup(request), stub.WatchGroup(request)
+    states = aiter(two)
+    assert [(await anext(each)).group.control for each in (aiter(one), states)] == ["running"] * 2
+    refused = await failure(anext(aiter(stub.WatchGroup(request))))
+    assert isinstance(refused, errors.ThrottledError)
+    assert "2 watchers" in str(refused)
+    one.cancel()
+
+    async def come() -> Any:
+        try:
+            return await anext(aiter(stub.WatchGroup(request)))
+        except grpc.aio.AioRpcError:
+            return None
+
+    await until(come, lambda answer: answer is not None)
+    await sender.send(0)
+    async for answer in states:
+        last = answer.group.control
+    assert last == "finished"
+
+
 async def test_group_that_left_the_queue_answers_from_the_records(tracker: Any, sender: Sender, redis: Redis) -> None:
     stub = await tracker()
     await sender.commit(2)

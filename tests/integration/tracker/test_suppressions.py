@@ -24,6 +24,7 @@ from services.tracker.reporting import Reporting
 from services.tracker.service import TrackerService
 from services.tracker.store.sqlite import SqliteStore
 from services.tracker.suppressions import Suppressions
+from services.tracker.watches import Watches
 from services.tracker.webhooks.ingest import Webhooks
 from tests.integration.tracker.rig import SECRET, Sender
 
@@ -34,6 +35,7 @@ def rpcs_of(suppressions: Suppressions) -> TrackerService:
     """The RPCs; nothing here is a question to the records."""
     return TrackerService(
         cast("Queries", None),
+        cast("Watches", None),
         cast("Reporting", None),
         cast("Inputs", None),
         cast("Webhooks", None),

@@ -121,7 +121,8 @@ class TrackerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchGroup(self, request, context):
-        """The same whenever it changes, at most twice a second, until the group is finished.
+        """The same whenever it changes, at most twice a second, until the group is finished. RESOURCE_EXHAUSTED where this
+        process has as many watchers as it serves (MORPHEUS_WATCHERS); GetGroup is answered all the same.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,7 +38,9 @@ class TrackerServiceStub:
     GetGroup: _grpc.UnaryUnaryMultiCallable[_tracker_pb2.GetGroupRequest, _tracker_pb2.GetGroupResponse]
     """One group with its ledger and counts."""
     WatchGroup: _grpc.UnaryStreamMultiCallable[_tracker_pb2.WatchGroupRequest, _tracker_pb2.WatchGroupResponse]
-    """The same whenever it changes, at most twice a second, until the group is finished."""
+    """The same whenever it changes, at most twice a second, until the group is finished. RESOURCE_EXHAUSTED where this
+    process has as many watchers as it serves (MORPHEUS_WATCHERS); GetGroup is answered all the same.
+    """
     ListGroups: _grpc.UnaryUnaryMultiCallable[_tracker_pb2.ListGroupsRequest, _tracker_pb2.ListGroupsResponse]
     """Groups, newest first."""
     ListMessages: _grpc.UnaryUnaryMultiCallable[_tracker_pb2.ListMessagesRequest, _tracker_pb2.ListMessagesResponse]
@@ -76,7 +78,9 @@ class TrackerServiceAsyncStub(TrackerServiceStub):
     GetGroup: _aio.UnaryUnaryMultiCallable[_tracker_pb2.GetGroupRequest, _tracker_pb2.GetGroupResponse]  # type: ignore[assignment]
     """One group with its ledger and counts."""
     WatchGroup: _aio.UnaryStreamMultiCallable[_tracker_pb2.WatchGroupRequest, _tracker_pb2.WatchGroupResponse]  # type: ignore[assignment]
-    """The same whenever it changes, at most twice a second, until the group is finished."""
+    """The same whenever it changes, at most twice a second, until the group is finished. RESOURCE_EXHAUSTED where this
+    process has as many watchers as it serves (MORPHEUS_WATCHERS); GetGroup is answered all the same.
+    """
     ListGroups: _aio.UnaryUnaryMultiCallable[_tracker_pb2.ListGroupsRequest, _tracker_pb2.ListGroupsResponse]  # type: ignore[assignment]
     """Groups, newest first."""
     ListMessages: _aio.UnaryUnaryMultiCallable[_tracker_pb2.ListMessagesRequest, _tracker_pb2.ListMessagesResponse]  # type: ignore[assignment]
@@ -123,7 +127,9 @@ class TrackerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tracker_pb2.WatchGroupRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_tracker_pb2.WatchGroupResponse], _abc.AsyncIterator[_tracker_pb2.WatchGroupResponse]]:
-        """The same whenever it changes, at most twice a second, until the group is finished."""
+        """The same whenever it changes, at most twice a second, until the group is finished. RESOURCE_EXHAUSTED where this
+        process has as many watchers as it serves (MORPHEUS_WATCHERS); GetGroup is answered all the same.
+        """
 
     @_abc_1.abstractmethod
     def ListGroups(
