@@ -27,6 +27,7 @@ from gateway.routes import (
     repeats,
     reports,
     suppressions,
+    unsubscribe,
     webhooks,
 )
 from gateway.services import Services
@@ -56,7 +57,8 @@ def make_app(config: Config, services: Services, keyring: Keyring, clock: Clock)
     app.state.stopping = asyncio.Event()
     problems.install(app)
     app.add_middleware(AccessLog)
-    for routes in (posts, groups, repeats, exports, messages, reports, suppressions, webhooks, providers, health, docs):
+    calls = (posts, groups, repeats, exports, messages, reports, suppressions, providers)
+    for routes in (*calls, webhooks, unsubscribe, health, docs):
         app.include_router(routes.router)
     if config.outbox is not None:
         app.state.mailbox = Mailbox(config.outbox)

@@ -64,12 +64,7 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def unsupported(self) -> list[str]:
         """Keys that ask for something that is not built yet."""
         names = ("cost_limit", "track_opens", "track_clicks")
-        found = [name for name in names if getattr(self, name) is not None]
-        if self.stream != "transactional":
-            found.append("stream")
-        if self.unsubscribe:
-            found.append("unsubscribe")
-        return found
+        return [name for name in names if getattr(self, name) is not None]
 
 
 @dataclass(frozen=True, slots=True)

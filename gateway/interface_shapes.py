@@ -61,8 +61,10 @@ class Post(TypedDict):
         Annotated[str, Meta(description="`error` (default): the message fails and names the variable; or `empty`.")]
     ]
     on_uncertain: NotRequired[Annotated[str | None, Meta(description="`resend` or `give_up`.")]]
-    stream: NotRequired[Annotated[str, Meta(description="`transactional`; others are not supported yet.")]]
-    unsubscribe: NotRequired[Annotated[bool | None, Meta(description="`true` is not supported yet.")]]
+    stream: NotRequired[Annotated[str, Meta(description="`transactional` (default), or what people unsubscribe from.")]]
+    unsubscribe: NotRequired[
+        Annotated[bool | None, Meta(description="Unsubscribe headers and link; default unless `transactional`.")]
+    ]
     subaccount: NotRequired[Annotated[str | None, Meta(description="Mandrill sub-account; only with `mandrill`.")]]
     country_code: NotRequired[
         Annotated[str | None, Meta(description="ISO 3166 country of numbers written without one; default `GB`.")]
@@ -186,6 +188,7 @@ class Group(TypedDict):
     on_uncertain: str | None
     record: Literal["full", "no_body"]
     redact: list[str]
+    unsubscribe: bool
     parts: int | None
     parts_in: int
 

@@ -102,6 +102,8 @@ def header_message(post: Post, digest: bytes) -> intake_pb2.GroupHeader:
         subaccount=header.subaccount,
         record=header.record,
         redact=header.redact or (),
+        stream=header.stream,
+        unsubscribe=header.unsubscribe,
     )
     _add_times(message, header)
     return message

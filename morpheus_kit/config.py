@@ -15,6 +15,8 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 PREFIX = "MORPHEUS_"
+PUBLIC_URL = r"^$|^https?://[!-;=?-~]+$"
+"""Pattern of a public URL that goes into mails; it may have a path."""
 
 # Every name that some service knows; a test holds it against the union of all `config.py`.
 KNOWN_NAMES: frozenset[str] = frozenset(

@@ -21,8 +21,8 @@ def group_content(shared: SharedInfo) -> renderer_pb2.GroupContent:
     )
 
 
-def message_content(message: QueuedMessage) -> renderer_pb2.MessageContent:
-    """Of one of its messages."""
+def message_content(message: QueuedMessage, unsubscribe_url: str) -> renderer_pb2.MessageContent:
+    """Of one of its messages; `unsubscribe_url` is empty where it has none."""
     content = renderer_pb2.MessageContent(
         id=message.id,
         address=message.address,
@@ -31,6 +31,7 @@ def message_content(message: QueuedMessage) -> renderer_pb2.MessageContent:
         user_link=message.user_link,
         tags=message.tags,
         context=bytes(message.context),
+        unsubscribe_url=unsubscribe_url,
     )
     for pdf in message.pdfs:
         content.pdf_attachments.add(name=pdf.name, html=pdf.html)

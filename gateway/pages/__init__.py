@@ -40,10 +40,11 @@ _environment = Environment(
 _environment.filters |= {"size": size, "marked": marked}
 
 
-def page(name: str, **values: object) -> Response:
+def page(name: str, status: int = 200, **values: object) -> Response:
     """A rendered template: no script, nothing from elsewhere."""
     return Response(
         _environment.get_template(name).render(values),
+        status,
         media_type="text/html",
         headers={
             "content-security-policy": _POLICY,

@@ -81,6 +81,8 @@ class SharedInfo(msgspec.Struct, array_like=True, frozen=True):
     subaccount: str = ""
     withheld: list[str] | None = None
     """As in `QueuedMessage`."""
+    unsubscribe: bool = False
+    """Messages have an unsubscribe link."""
 
 
 class AttachmentInfo(msgspec.Struct, array_like=True, frozen=True):

@@ -23,6 +23,7 @@ from morpheus_kit.queue.opened import open_queues
 from morpheus_kit.queue.pacing import Pace
 from morpheus_kit.queue.scripts import Queue
 from morpheus_kit.rpc.server import RpcServer
+from morpheus_kit.unsubscribe import UnsubscribeLinks
 from services.dispatcher.accounts import make_paces
 from services.dispatcher.config import Config
 from services.dispatcher.cost import Costing
@@ -65,10 +66,11 @@ async def build(config: Config) -> Unit:
     receipts = ReceiptRunner(dict(enumerate(queues)), clock)
     routes = make_routes(config, make_paces(config, redis), receipts, clock)
     policies = Policies(config.uncertain_email, config.uncertain_sms)
-    hasher = AddressHasher(config.address_secret.get_secret_value())
+    secret = config.address_secret.get_secret_value()
+    hasher = AddressHasher(secret)
     costing = Costing(read_prices(config.prices_file), downgrade=config.sms_downgrade)
     renderer = Renderer(config.renderer_addr, config.render_timeout)
-    groups = Groups()
+    groups = Groups(UnsubscribeLinks(secret, config.public_url) if config.public_url else None)
     holdings = Holdings(config.lease)
     render = RenderStep(renderer)
     handler = SliceHandler(groups, render, Delivery(clock, policies, costing, hasher, due), holdings, clock)

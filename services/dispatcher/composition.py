@@ -82,6 +82,7 @@ def _email(held: Held, composer: Composer | FieldsComposer, date: bytes) -> None
             text=rendered.text,
             html=rendered.html,
             attachments=attachments,
+            unsubscribe_url=held.unsubscribe_url,
         )
         return
     held.payload = composer.compose(
@@ -92,4 +93,5 @@ def _email(held: Held, composer: Composer | FieldsComposer, date: bytes) -> None
         text=rendered.text,
         html=rendered.html,
         attachments=attachments,
+        unsubscribe_url=held.unsubscribe_url,
     )

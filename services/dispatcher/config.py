@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from morpheus_kit.config import LongSecret, Settings, split_list
+from morpheus_kit.config import PUBLIC_URL, LongSecret, Settings, split_list
 from morpheus_kit.prices import read_prices
 from services.dispatcher.providers.smtp_url import parse_smtp_url
 
@@ -133,7 +133,12 @@ class Config(Settings):
         description="TOML file of prices, per method, of SMS per country; absent: round figures that are shipped "
         "(`morpheus_kit/prices.toml`).",
     )
-    public_url: str = Field("", description="URL of the gateway from outside; where providers tell what became of SMS.")
+    public_url: str = Field(
+        "",
+        pattern=PUBLIC_URL,
+        description="URL of the gateway from outside: of unsubscribe links (mail programs want https), and where "
+        "providers tell what became of SMS.",
+    )
     smtp_url: str = Field(
         "",
         description="Relay of method `smtp`: `smtp://user:pass@host:587?starttls=1`, `smtps://…`; empty: none.",

@@ -11,7 +11,7 @@ import msgspec
 from morpheus_kit.ids import group_key
 from morpheus_kit.queue.schema import SharedInfo
 from services.dispatcher import headers
-from services.dispatcher.mime import OWN_HEADERS, Attached
+from services.dispatcher.mime import OWN_HEADERS, Attached, unsubscribe_headers
 
 _MAX_TAG = 50
 _encode = msgspec.json.Encoder().encode
@@ -50,7 +50,7 @@ class FieldsComposer:
         if shared.subaccount:
             self._shared["subaccount"] = shared.subaccount
 
-    def compose(
+    def compose(  # noqa: PLR0913  the parts of an email
         self,
         message: str,
         name: str,
@@ -60,6 +60,7 @@ class FieldsComposer:
         text: str,
         html: str,
         attachments: Sequence[Attached] = (),
+        unsubscribe_url: str = "",
     ) -> bytes:
         """The `message` of a call. `message` is our id; `address` as on the wire."""
         reference = f"{self._reference_prefix}-{message}"
@@ -69,7 +70,12 @@ class FieldsComposer:
             "subject": headers.clean(subject),
             "html": html,
             "text": text,
-            "headers": {**self._headers, "Message-ID": f"<{message}@{self._domain}>", "X-Morpheus-Ref": reference},
+            "headers": {
+                **self._headers,
+                "Message-ID": f"<{message}@{self._domain}>",
+                "X-Morpheus-Ref": reference,
+                **unsubscribe_headers(unsubscribe_url),
+            },
             # At most 200 bytes; the reference leads to everything else.
             "metadata": {"reference": reference},
         }

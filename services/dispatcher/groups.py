@@ -9,8 +9,9 @@ import msgspec
 from morpheus.renderer.v1 import renderer_pb2
 
 from morpheus_kit.contents import group_content
-from morpheus_kit.queue.schema import SharedInfo, unpack_shared
+from morpheus_kit.queue.schema import QueuedMessage, SharedInfo, unpack_shared
 from morpheus_kit.queue.scripts import Queue
+from morpheus_kit.unsubscribe import UnsubscribeLinks
 from services.dispatcher.fields import FieldsComposer
 from services.dispatcher.headers import AddressError
 from services.dispatcher.mime import Composer
@@ -18,6 +19,7 @@ from services.dispatcher.mime import Composer
 _MAX_GROUPS = 256
 # Of shared information as the queue keeps it: a group's context may be many megabytes.
 _MAX_BYTES = 64 * 1024 * 1024
+_NO_URL = "MORPHEUS_PUBLIC_URL is not set, so there is nowhere to unsubscribe"
 _versions = msgspec.msgpack.Decoder(dict[str, str])
 
 
@@ -28,7 +30,7 @@ def pack_pins(versions: dict[str, str]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One group. Its composers are None where its addresses cannot be written; `why_not` says why.
+    """One group. Its composers are None where no email of it can be written; `why_not` says why.
 
     `pins` are the template versions as the queue keeps them, empty before the group has started; `versions` the same.
     """
@@ -41,6 +43,7 @@ class Group:
     content: renderer_pb2.GroupContent
     pins: bytes = b""
     versions: dict[str, str] = field(default_factory=dict)
+    links: UnsubscribeLinks | None = None
 
     @property
     def paths(self) -> list[str]:
@@ -50,6 +53,13 @@ class Group:
     def reference(self, message_id: str) -> str:
         """What every provider echoes."""
         return f"{self.shared.reference_prefix}-{message_id}"
+
+    def unsubscribe_url(self, message: QueuedMessage) -> str:
+        """Where the recipient unsubscribes; empty where the group's messages have no such link."""
+        if self.links is None or not self.shared.unsubscribe:
+            return ""
+        shared = self.shared
+        return self.links.url(shared.company_code, shared.stream, self.reference(message.id), message.address)
 
     def pinned(self, pins: bytes) -> Group:
         """The same group with these versions."""
@@ -64,7 +74,9 @@ class Group:
 class Groups:
     """The groups used last, of all partitions."""
 
-    def __init__(self) -> None:
+    def __init__(self, links: UnsubscribeLinks | None = None) -> None:
+        """`links`: None where nobody knows the public URL."""
+        self._links = links
         self._groups: OrderedDict[tuple[int, str], Group] = OrderedDict()
         self._sizes: dict[tuple[int, str], int] = {}
         self._bytes = 0
@@ -81,7 +93,7 @@ class Groups:
             state = await queue.group_state(name)
             if state is None or state.get("shared", b"") == b"":
                 return None
-            group, size = make_group(name, unpack_shared(state["shared"])), len(state["shared"])
+            group, size = make_group(name, unpack_shared(state["shared"]), self._links), len(state["shared"])
             pins = state.get("pins", b"")
             # Of a drained group only what may be recorded is left: its next part brings the rest again.
             whole = group.shared.withheld is None or "shared_kept" in state
@@ -103,7 +115,7 @@ class Groups:
             self._bytes -= self._sizes.pop(oldest)
 
 
-def make_group(name: str, shared: SharedInfo) -> Group:
+def make_group(name: str, shared: SharedInfo, links: UnsubscribeLinks | None = None) -> Group:
     """A group without pins."""
     composer, fields, why_not = None, None, ""
     try:
@@ -111,4 +123,6 @@ def make_group(name: str, shared: SharedInfo) -> Group:
             composer, fields = Composer(shared), FieldsComposer(shared)
     except (AddressError, ValueError) as exc:
         composer, why_not = None, str(exc)
-    return Group(name, shared, composer, fields, why_not, group_content(shared))
+    if shared.unsubscribe and links is None:
+        composer, why_not = None, _NO_URL
+    return Group(name, shared, composer, fields, why_not, group_content(shared), links=links)

@@ -81,7 +81,7 @@ class Composer:
         """The Message-ID with its angle brackets."""
         return f"<{message}@{self._domain.decode()}>"
 
-    def compose(
+    def compose(  # noqa: PLR0913  the parts of an email
         self,
         message: str,
         to: bytes,
@@ -91,14 +91,16 @@ class Composer:
         text: str,
         html: str,
         attachments: Sequence[Attached] = (),
+        unsubscribe_url: str = "",
     ) -> bytes:
         """The whole email. `message` is our id; `to` from `headers.mailbox`, `date` from `date_line`."""
         ident = message.encode()
-        head = b"Date: %s\r\nMessage-ID: <%s@%s>\r\n%sTo: %s\r\nSubject: %s\r\nX-Morpheus-Ref: %s-%s\r\n" % (
+        head = b"Date: %s\r\nMessage-ID: <%s@%s>\r\n%s%sTo: %s\r\nSubject: %s\r\nX-Morpheus-Ref: %s-%s\r\n" % (
             date,
             ident,
             self._domain,
             self._shared_lines,
+            _unsubscribe_lines(unsubscribe_url),
             to,
             headers.unstructured(subject, 9),
             self._reference_prefix.encode(),
@@ -118,6 +120,17 @@ class Composer:
 def date_line(now: datetime) -> bytes:
     """The value of `Date`: one per batch is enough."""
     return format_datetime(now).encode()
+
+
+def unsubscribe_headers(url: str) -> dict[str, str]:
+    """What lets a mail program unsubscribe with one click (RFC 8058); nothing without a link."""
+    if not url:
+        return {}
+    return {"List-Unsubscribe": f"<{url}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+
+
+def _unsubscribe_lines(url: str) -> bytes:
+    return b"".join([f"{name}: {value}\r\n".encode() for name, value in unsubscribe_headers(url).items()])
 
 
 def _alternative(ident: bytes, text: str, html: str) -> bytes:

@@ -64,7 +64,9 @@ class RenderStep:
     async def _once(self, ctx: Slice, waiting: dict[str, Held], stopping: asyncio.Event) -> AsyncGenerator[list[Held]]:
         if not ctx.group.pins:
             raise UnavailableError("The group's templates are not pinned yet.")
-        chunks = self._renderer.render(ctx.group.content, [held.message for held in waiting.values()])
+        for asked in waiting.values():
+            asked.unsubscribe_url = ctx.group.unsubscribe_url(asked.message)
+        chunks = self._renderer.render(ctx.group.content, list(waiting.values()))
         batch: list[Held] = []
         size = 0
         async with aclosing(chunks):

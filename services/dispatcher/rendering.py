@@ -9,9 +9,9 @@ import grpc.aio
 from morpheus.renderer.v1 import renderer_pb2, renderer_pb2_grpc
 
 from morpheus_kit.contents import message_content
-from morpheus_kit.queue.schema import QueuedMessage
 from morpheus_kit.rpc.client import open_channel
 from morpheus_kit.rpc.status import from_rpc_error
+from services.dispatcher.results import Held
 
 _MIN_DEADLINE = 30.0
 _MAX_DEADLINE = 600.0
@@ -46,13 +46,14 @@ class Renderer:
             raise from_rpc_error(exc) from exc
 
     async def render(
-        self, group: renderer_pb2.GroupContent, messages: Sequence[QueuedMessage]
+        self, group: renderer_pb2.GroupContent, held: Sequence[Held]
     ) -> AsyncGenerator[Sequence[renderer_pb2.RenderedMessage]]:
         """Rendered or failed messages in chunks of about 1 MiB, in any order."""
         assert self._stub is not None  # noqa: S101  started before it is used
-        heavy = sum(1 for message in messages if message.pdfs or message.files)
+        heavy = sum(1 for each in held if each.message.pdfs or each.message.files)
         deadline = min(_MIN_DEADLINE + heavy * self._render_timeout, _MAX_DEADLINE)
-        request = renderer_pb2.RenderMessagesRequest(group=group, messages=[message_content(each) for each in messages])
+        contents = [message_content(each.message, each.unsubscribe_url) for each in held]
+        request = renderer_pb2.RenderMessagesRequest(group=group, messages=contents)
         try:
             async for response in self._stub.RenderMessages(request, timeout=deadline):
                 yield response.messages

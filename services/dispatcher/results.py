@@ -34,6 +34,7 @@ class Held:
     """When its provider was called: the time of what became of that, so that no receipt is told before it."""
     detail: Mapping[str, Any] = field(default_factory=dict)
     """Its size and cost, `services.dispatcher.cost`."""
+    unsubscribe_url: str = ""
 
 
 def commit_item(

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from morpheus_kit.blobs.addresses import check_buckets, known_buckets
-from morpheus_kit.config import Settings, split_list
+from morpheus_kit.config import PUBLIC_URL, Settings, split_list
 from morpheus_kit.prices import read_prices
 
 Method = Literal["mandrill", "ses", "smtp", "email", "sms", "test"]
@@ -47,6 +47,11 @@ class Config(Settings):
         (),
         description="Further buckets that paths `s3://bucket/key` may name, as `a,b`; the one of templates_url always "
         "may. The same in intake and renderer.",
+    )
+    public_url: str = Field(
+        "",
+        pattern=PUBLIC_URL,
+        description="URL of the gateway from outside, for unsubscribe links; empty: groups that need them are refused.",
     )
     retention: float = Field(
         365 * 86_400, gt=0, description="Seconds that a repeated post is recognised; as long as records are kept."

@@ -14,6 +14,7 @@ from morpheus_kit.sms.numbers import COUNTRIES
 from services.intake.addresses import parse_mailbox
 from services.intake.config import Config
 from services.intake.paths import check_path
+from services.intake.streams import check_stream
 from services.intake.texts import check_text_needs, sender_of
 from services.intake.violations import Violations
 
@@ -77,6 +78,7 @@ def check_header(header: GroupHeader, config: Config, now_ms: int, violations: V
     check_tags("tags", list(header.tags), violations)
     _check_mail_headers(header, violations)
     _check_words(header, violations)
+    check_stream(header, config.public_url, violations)
     _check_times(header, now_ms, violations)
     return resolved
 

@@ -15,12 +15,14 @@ from morpheus_kit.errors import MalformedError
 from morpheus_kit.keyring import Keyring, RateLimiter
 from morpheus_kit.prices import Prices
 from morpheus_kit.queue.schema import QueuedMessage
+from morpheus_kit.unsubscribe import sample_url
 from services.intake.access import PREVIEW, Access, authorise
 from services.intake.config import Config
 from services.intake.header import Resolved, check_header, check_identity
 from services.intake.recipients import Part
 from services.intake.rendering import Renderer
 from services.intake.shared import context_of, shared_info
+from services.intake.streams import has_link, stream_of
 from services.intake.tally import Tally
 from services.intake.upload import Upload
 from services.intake.violations import Violations
@@ -67,6 +69,9 @@ class Preview:
         self._violations = violations
         self._upload = Upload(header, access)
         self._context = context_of(header)
+        # No message has an id yet that a link could be for.
+        company, stream, url = header.company_code, stream_of(header), previews.config.public_url
+        self._link = sample_url(url, company, stream) if has_link(header) else ""
 
     async def run(self, requests: AsyncIterator[PreviewGroupRequest]) -> PreviewGroupResponse:
         """To the answer. Chunks are rendered as they come, so that no more than one is held."""
@@ -115,7 +120,8 @@ class Preview:
 
     async def _render(self, group: renderer_pb2.GroupContent, messages: Sequence[QueuedMessage], tally: Tally) -> None:
         by_id = {message.id: message for message in messages}
-        async for previewed in self._previews.renderer.preview(group, messages, bodies=tally.wants_samples):
+        renderer = self._previews.renderer
+        async for previewed in renderer.preview(group, messages, self._link, bodies=tally.wants_samples):
             message = by_id.get(previewed.id)
             if message is not None:
                 tally.add(message, previewed)

@@ -50,12 +50,13 @@ class Renderer:
         group.versions.update(warmed.versions)
 
     async def preview(
-        self, group: renderer_pb2.GroupContent, messages: Sequence[QueuedMessage], *, bodies: bool
+        self, group: renderer_pb2.GroupContent, messages: Sequence[QueuedMessage], unsubscribe_url: str, *, bodies: bool
     ) -> AsyncGenerator[renderer_pb2.PreviewedMessage]:
-        """Each of at most 500 messages, in any order; `bodies`: with subject, HTML and text."""
+        """Each of at most 500 messages, in any order; `bodies`: with subject, HTML and text. All have the same link."""
         assert self._stub is not None  # noqa: S101  started before it is used
+        contents = [message_content(each, unsubscribe_url) for each in messages]
         request = renderer_pb2.PreviewMessagesRequest(
-            group=group, messages=map(message_content, messages), bodies=len(messages) if bodies else 0
+            group=group, messages=contents, bodies=len(contents) if bodies else 0
         )
         try:
             async for response in self._stub.PreviewMessages(request, timeout=_SLICE_SECONDS):

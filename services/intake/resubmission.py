@@ -163,4 +163,5 @@ class Resubmission:
             month=month,
             records=pack_records(groups=[record]),
             group_events=array_header(1) + pack(operation),
+            stream=shared.stream,
         )

@@ -12,6 +12,7 @@ from morpheus_kit import wire
 from morpheus_kit.queue.schema import VERSION, SharedInfo
 from services.intake.addresses import parse_mailbox
 from services.intake.header import time_ms, withheld_of
+from services.intake.streams import TRANSACTIONAL, has_link, stream_of
 from services.intake.texts import sender_of
 
 _CONTEXT_DEPTH = 2
@@ -31,7 +32,7 @@ def context_of(header: GroupHeader) -> bytes:
 
 def shared_digest(header: GroupHeader, context: bytes) -> str:
     """Equal for headers that mean the same, however a library has ordered or written them; hex."""
-    values = [
+    values: list[Any] = [
         header.group_id,
         header.company_code,
         header.parts if header.HasField("parts") else None,
@@ -56,6 +57,8 @@ def shared_digest(header: GroupHeader, context: bytes) -> str:
         values.append(["country_code", header.country_code])
     if (withheld := withheld_of(header)) is not None:
         values.append(["withheld", *withheld])
+    if has_link(header) or stream_of(header) != TRANSACTIONAL:
+        values.append(["stream", stream_of(header), has_link(header)])
     return hashlib.sha256(_canonical.encode(values)).hexdigest()
 
 
@@ -84,6 +87,8 @@ def shared_info(header: GroupHeader, context: bytes, provider_method: str, refer
         reference_prefix=reference,
         subaccount=header.subaccount,
         withheld=withheld_of(header),
+        stream=stream_of(header),
+        unsubscribe=has_link(header),
     )
 
 

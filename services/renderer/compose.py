@@ -136,6 +136,8 @@ class GroupRenderer:
             if value or name not in values:
                 values[name] = value
         values["address"] = message.address
+        if message.unsubscribe_url:
+            values["unsubscribe_url"] = message.unsubscribe_url
         values.update(self._own)
         values["tags"] = [*self._tags, *message.tags] if message.tags else self._tags
         return values

@@ -16,10 +16,11 @@ from services.renderer.frames import Description, Reference
 GIVEN = frozenset(
     [
         *("address", "first_name", "last_name", "full_name", "user_link", "tags", "company_code", "group_id"),
-        *("subject", "content"),
+        *("subject", "content", "unsubscribe_url"),
     ]
 )
-"""Variables that come with every message; the last two in the outer template only."""
+"""Variables that no context has to give: `subject` and `content` are there in the outer template only,
+`unsubscribe_url` where the group has such links."""
 
 Describer = Callable[[str, bytes], Awaitable[Description]]
 """Describes a template, given its path and its source."""

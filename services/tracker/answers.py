@@ -137,6 +137,7 @@ def _shared(shared: SharedInfo, pins: Mapping[str, str], parts_in: int) -> bytes
             "on_uncertain": shared.on_uncertain or None,
             "record": "no_body" if shared.withheld == [] else "full",
             "redact": shared.withheld or [],
+            "unsubscribe": shared.unsubscribe,
             "parts": shared.parts or None,
             "parts_in": parts_in,
         }

@@ -12,12 +12,14 @@ from morpheus_kit.clock import SystemClock
 from morpheus_kit.lifecycle import Task, Unit
 from morpheus_kit.queue.opened import Connection, open_queues
 from morpheus_kit.rpc.server import RpcServer
+from morpheus_kit.unsubscribe import UnsubscribeLinks
 from services.tracker.config import Config
 from services.tracker.consumer import Consumer
 from services.tracker.housekeeping import Housekeeping
 from services.tracker.inputs import Inputs
 from services.tracker.ledger import Ledgers
 from services.tracker.paging import PageTokens
+from services.tracker.privacy_service import Privacy
 from services.tracker.queries import Queries
 from services.tracker.reporting import Reporting
 from services.tracker.service import TrackerService
@@ -25,6 +27,7 @@ from services.tracker.store.base import EVERYONE
 from services.tracker.store.elastic import ElasticsearchStore
 from services.tracker.store.opened import make_store
 from services.tracker.suppressions import Suppressions
+from services.tracker.unsubscribes import Unsubscribes
 from services.tracker.watches import Watches
 from services.tracker.webhooks.amazon import Amazon
 from services.tracker.webhooks.configured import configured_webhooks
@@ -54,7 +57,9 @@ async def build(config: Config) -> Unit:
     webhooks = Webhooks(configured_webhooks(config, amazon, clock), queues, opt_outs)
     watches = Watches(queries.group, clock, config.watchers)
     reporting, inputs = Reporting(store, clock), Inputs(queries, store)
-    service = TrackerService(queries, watches, reporting, inputs, webhooks, suppressions, tokens)
+    links = UnsubscribeLinks(config.address_secret.get_secret_value())
+    privacy = Privacy(suppressions, Unsubscribes(links, store, suppressions, queues, clock))
+    service = TrackerService(queries, watches, reporting, inputs, webhooks, privacy, tokens)
     server = RpcServer(config.tracker_addr, lambda each: add_TrackerServiceServicer_to_server(service, each))
     tasks = [Task(f"outcomes-{number}", consumer.main) for number, consumer in enumerate(consumers)]
     tasks.append(Task("suppressions", suppressions.main))

@@ -1,9 +1,9 @@
-"""The part of the RPC adapter that is about privacy: suppressed addresses."""
+"""The part of the RPC adapter that is about privacy: suppressed addresses, and links that unsubscribe."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from morpheus.tracker.v1 import tracker_pb2 as pb
 from morpheus.tracker.v1 import tracker_pb2_grpc as rpc
@@ -17,15 +17,23 @@ from services.tracker.paging import PageTokens
 from services.tracker.store.base import EVERYONE, Position, StoreDownError
 from services.tracker.store.privacy import Suppression, SuppressionPlace
 from services.tracker.suppressions import MANUAL, Suppressions
+from services.tracker.unsubscribes import Unsubscribes
 
 _LONGEST_ADDRESS, _LONGEST_REASON = 320, 256
 _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+")
 
 
+class Privacy(NamedTuple):
+    """Who answers them."""
+
+    suppressions: Suppressions
+    unsubscribes: Unsubscribes
+
+
 class PrivacyService(rpc.TrackerServiceServicer):
     """Serves the RPCs of suppressions; mixed into `TrackerService`."""
 
-    _suppressions: Suppressions
+    _privacy: Privacy
     _tokens: PageTokens
 
     async def AddSuppression(self, request: pb.AddSuppressionRequest, context: Any) -> pb.AddSuppressionResponse:
@@ -36,8 +44,8 @@ class PrivacyService(rpc.TrackerServiceServicer):
         if len(request.reason) > _LONGEST_REASON:
             raise InvalidInputError.of("reason", f"at most {_LONGEST_REASON} characters")
         try:
-            created = await self._suppressions.add(company, address, stream=stream, reason=request.reason or MANUAL)
-            found = await self._suppressions.find(company, address, stream)
+            created = await self._privacy.suppressions.add(company, address, stream=stream, reason=request.reason or MANUAL)
+            found = await self._privacy.suppressions.find(company, address, stream)
         except StoreDownError as exc:
             raise _down() from exc
         return pb.AddSuppressionResponse(suppression=_shape(found) if found else None, created=created)
@@ -48,7 +56,7 @@ class PrivacyService(rpc.TrackerServiceServicer):
         company, address = _one_company(request.company_code), address_of(request.address)
         stream_of(request.stream)
         try:
-            removed = await self._suppressions.remove(company, address, stream=request.stream)
+            removed = await self._privacy.suppressions.remove(company, address, stream=request.stream)
         except StoreDownError as exc:
             raise _down() from exc
         return pb.RemoveSuppressionResponse(removed=removed)
@@ -59,7 +67,7 @@ class PrivacyService(rpc.TrackerServiceServicer):
         size, question = page_size(request.page_size), ("suppressions", company, address)
         after = _place(self._tokens.read(question, request.page_token))
         try:
-            found = await self._suppressions.page(company, address, after, size + 1)
+            found = await self._privacy.suppressions.page(company, address, after, size + 1)
         except StoreDownError as exc:
             raise _down() from exc
         token = ""
@@ -67,6 +75,16 @@ class PrivacyService(rpc.TrackerServiceServicer):
             last = found[size - 1]
             token = self._tokens.make(question, Position(last.time_ms, f"{last.recipient.hex()}{last.stream}"))
         return pb.ListSuppressionsResponse(suppressions=map(_shape, found[:size]), next_page_token=token)
+
+    async def GetUnsubscribeLink(
+        self, request: pb.GetUnsubscribeLinkRequest, context: Any
+    ) -> pb.GetUnsubscribeLinkResponse:
+        return pb.GetUnsubscribeLinkResponse(stream=self._privacy.unsubscribes.read(request.token).stream)
+
+    async def UnsubscribeRecipient(
+        self, request: pb.UnsubscribeRecipientRequest, context: Any
+    ) -> pb.UnsubscribeRecipientResponse:
+        return pb.UnsubscribeRecipientResponse(stream=(await self._privacy.unsubscribes.apply(request.token)).stream)
 
 
 def address_of(text: str) -> str:

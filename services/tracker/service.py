@@ -13,10 +13,9 @@ from services.tracker.answers import group_of, message_of
 from services.tracker.filters import company_of, group_filter, message_filter, page_size
 from services.tracker.inputs import Inputs
 from services.tracker.paging import PageTokens
-from services.tracker.privacy_service import PrivacyService
+from services.tracker.privacy_service import Privacy, PrivacyService
 from services.tracker.queries import Queries
 from services.tracker.reporting import Reporting
-from services.tracker.suppressions import Suppressions
 from services.tracker.watches import Watches
 from services.tracker.webhooks.base import Inbound
 from services.tracker.webhooks.ingest import Webhooks
@@ -32,7 +31,7 @@ class TrackerService(PrivacyService):
         reporting: Reporting,
         inputs: Inputs,
         webhooks: Webhooks,
-        suppressions: Suppressions,
+        privacy: Privacy,
         tokens: PageTokens,
     ) -> None:
         """These answer; `tokens` are those of their pages."""
@@ -41,7 +40,7 @@ class TrackerService(PrivacyService):
         self._inputs = inputs
         self._reporting = reporting
         self._webhooks = webhooks
-        self._suppressions = suppressions
+        self._privacy = privacy
         self._tokens = tokens
 
     async def GetGroup(self, request: pb.GetGroupRequest, context: Any) -> pb.GetGroupResponse:

@@ -56,6 +56,14 @@ class Suppressions:
         (new,) = await self._add(company, [self._row(company, address, stream, reason)])
         return new
 
+    async def add_recipient(
+        self, company: str, recipient: bytes, address: str | None, *, stream: str, reason: str
+    ) -> bool:
+        """The same by the address's hash, where the address itself may not be known."""
+        row = Suppression(company, stream, recipient, reason, self._clock.now_ms(), address)
+        (new,) = await self._add(company, [row])
+        return new
+
     async def remove(self, company: str, address: str, *, stream: str = EVERY_STREAM) -> int:
         """Lets messages go to `address` again, in `stream` or at all; how many entries there were."""
         recipient = self._hasher.hash(company, address)

@@ -126,6 +126,19 @@ class FakeTracker(tracker_pb2_grpc.TrackerServiceServicer):
         self._record(request)
         return tracker_pb2.ListSuppressionsResponse(suppressions=self.suppressions.values())
 
+    async def GetUnsubscribeLink(self, request: Any, context: Any) -> tracker_pb2.GetUnsubscribeLinkResponse:
+        self._record(request)
+        return tracker_pb2.GetUnsubscribeLinkResponse(stream=self._stream(request.token))
+
+    async def UnsubscribeRecipient(self, request: Any, context: Any) -> tracker_pb2.UnsubscribeRecipientResponse:
+        self._record(request)
+        return tracker_pb2.UnsubscribeRecipientResponse(stream=self._stream(request.token))
+
+    def _stream(self, token: str) -> str:
+        if not token.startswith("good"):
+            raise NotFoundError("This is no unsubscribe link of ours.")
+        return "newsletter"
+
 
 class FakeDispatcher(dispatcher_pb2_grpc.DispatcherServiceServicer):
     """One group, `welcome-1`, that can be paused, resumed and cancelled, and one provider, `mandrill`."""

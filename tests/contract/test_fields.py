@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from morpheus_kit.queue.schema import unpack_shared
 from tests.contract.stack import START_MS, Stack, group, pack
 
 NOW = datetime.fromtimestamp(START_MS / 1000, UTC)
@@ -67,6 +68,10 @@ ACCEPTED: list[dict[str, Any]] = [
     {"on_uncertain": None},
     {"stream": "transactional"},
     {"unsubscribe": False},
+    {"unsubscribe": True},
+    {"stream": "newsletter"},
+    {"stream": "a-1" + "x" * 29, "unsubscribe": False},
+    TEXT | NUMBER | {"method": "sms", "stream": "offers"},
     {"outer_template": None, "subject_template": None, "recipients": [{"address": "nonsense"}]},
     one(first_name="Ada", last_name="L", user_link="https://example.com/ada", tags=["a"], context={"b": 1}),
     one(pdf_attachments=[{"name": "invoice.pdf", "html": "<p>1</p>"}]),
@@ -176,6 +181,12 @@ INVALID: list[tuple[dict[Any, Any], str]] = [
     ({"on_uncertain": "maybe"}, "on_uncertain"),
     ({"cost_limit": 5}, "cost_limit"),
     ({"unsubscribe": "no"}, "unsubscribe"),
+    ({"stream": ""}, "stream"),
+    ({"stream": "x" * 33}, "stream"),
+    ({"stream": "News"}, "stream"),
+    ({"stream": "a_b"}, "stream"),
+    ({"stream": "news\n"}, "stream"),
+    ({"stream": None}, "stream"),
     ({"record": 5}, "record"),
     ({"recipients": ...}, "recipients"),
     ({"recipients": []}, "recipients"),
@@ -216,8 +227,6 @@ INVALID: list[tuple[dict[Any, Any], str]] = [
 
 NOT_SUPPORTED: list[tuple[dict[str, Any], str]] = [
     ({"cost_limit": "5.00"}, "cost_limit"),
-    ({"stream": "newsletter"}, "stream"),
-    ({"unsubscribe": True}, "unsubscribe"),
     ({"track_opens": True}, "track_opens"),
     ({"track_clicks": False}, "track_clicks"),
 ]
@@ -252,6 +261,30 @@ async def test_what_is_not_built_is_422_and_named(stack: Stack, changes: dict[st
     assert (reply.status_code, reply.json()["code"]) == (422, "not_supported"), reply.text
     assert [item["path"] for item in reply.json()["errors"]] == [path]
     assert await stack.queued() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "stream", "unsubscribe"),
+    [
+        ({}, "transactional", False),
+        ({"unsubscribe": True}, "transactional", True),
+        ({"stream": "newsletter"}, "newsletter", True),
+        ({"stream": "newsletter", "unsubscribe": None}, "newsletter", True),
+        ({"stream": "newsletter", "unsubscribe": False}, "newsletter", False),
+    ],
+)
+async def test_stream_and_unsubscribe_reach_the_queue(
+    stack: Stack, changes: dict[str, Any], stream: str, *, unsubscribe: bool
+) -> None:
+    assert (await stack.post(**changes)).status_code == 202
+    redis: Any = stack.redis
+    shared, in_gate = await redis.hmget("morpheus:{0}:group:acme/welcome-1", "shared", "stream")
+    queued = unpack_shared(shared)
+    assert (queued.stream, queued.unsubscribe, in_gate.decode()) == (stream, unsubscribe, stream)
+    other = await stack.post(**(changes | {"part": 1, "unsubscribe": not unsubscribe}))
+    assert (other.status_code, other.json()["code"]) == (409, "conflict")
+    meant = await stack.post(**(changes | {"part": 2, "stream": stream, "unsubscribe": unsubscribe}))
+    assert meant.status_code == 202
 
 
 @pytest.mark.parametrize("company", ["", "Acme", "a/b", "x" * 65, "ä"])

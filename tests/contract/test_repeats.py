@@ -21,6 +21,7 @@ RESEND, RETRY = f"/v1/messages/{OLD[0]}/resend", "/v1/groups/june/retry"
 
 def inputs(*indexes: int, **changes: Any) -> tracker_pb2.ReadInputsResponse:
     shared = {"company_code": "acme", "method": "test", "send_at_ms": 5, "parts": 3, "tags": ["summer"], **changes}
+    shared |= {"stream": "newsletter", "unsubscribe": True}
     info = SharedInfo(1, group_id="june", provider_method="test", inner_template="a.html", **shared)
     made = [QueuedMessage(1, OLD[index], index, 0, 7, f"p{index}@example.com", tags=["t"]) for index in indexes]
     return tracker_pb2.ReadInputsResponse(shared=pack(info), messages=[pack(each) for each in made])
@@ -51,6 +52,8 @@ async def test_a_message_is_sent_again_as_a_new_one(stack: Stack) -> None:
     redis: Any = stack.redis
     shared = unpack_shared(await redis.hget(f"morpheus:{{0}}:group:acme/{body['group_id']}", "shared"))
     assert (shared.group_id, shared.send_at_ms, shared.parts, shared.tags) == (body["group_id"], 0, 1, ["summer"])
+    assert (shared.stream, shared.unsubscribe) == ("newsletter", True)
+    assert await redis.hget(f"morpheus:{{0}}:group:acme/{body['group_id']}", "stream") == b"newsletter"
     ((_, fields),) = await redis.xrange("morpheus:{0}:outcomes")
     outcome = unpack_outcome(fields)
     assert [(each.shared.group_id, each.total) for each in outcome.groups] == [(body["group_id"], 1)]

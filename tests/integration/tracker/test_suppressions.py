@@ -18,12 +18,13 @@ from morpheus_kit.queue.scripts import Queue
 from services.tracker.consumer import Consumer
 from services.tracker.inputs import Inputs
 from services.tracker.paging import PageTokens
-from services.tracker.privacy_service import address_of
+from services.tracker.privacy_service import Privacy, address_of
 from services.tracker.queries import Queries
 from services.tracker.reporting import Reporting
 from services.tracker.service import TrackerService
 from services.tracker.store.sqlite import SqliteStore
 from services.tracker.suppressions import Suppressions
+from services.tracker.unsubscribes import Unsubscribes
 from services.tracker.watches import Watches
 from services.tracker.webhooks.ingest import Webhooks
 from tests.integration.tracker.rig import SECRET, Sender
@@ -39,7 +40,7 @@ def rpcs_of(suppressions: Suppressions) -> TrackerService:
         cast("Reporting", None),
         cast("Inputs", None),
         cast("Webhooks", None),
-        suppressions,
+        Privacy(suppressions, cast("Unsubscribes", None)),
         PageTokens(SECRET),
     )
 

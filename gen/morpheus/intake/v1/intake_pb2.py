@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fmorpheus/intake/v1/intake.proto\x12\x12morpheus.intake.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x98\x01\n\x12SubmitGroupRequest\x12\x31\n\x06header\x18\x01 \x01(\x0b\x32\x1f.morpheus.intake.v1.GroupHeaderH\x00\x12\x33\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\".morpheus.intake.v1.RecipientChunkH\x00\x12\x0f\n\x05total\x18\x03 \x01(\x05H\x00\x42\t\n\x07payload\"\x9c\x06\n\x0bGroupHeader\x12\x16\n\x0e\x63ontent_sha256\x18\x01 \x01(\x0c\x12\x10\n\x08group_id\x18\x02 \x01(\t\x12\x0c\n\x04part\x18\x03 \x01(\x05\x12\x12\n\x05parts\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x14\n\x0c\x63ompany_code\x18\x05 \x01(\t\x12\x0e\n\x06method\x18\x06 \x01(\t\x12\x1b\n\x0eouter_template\x18\x07 \x01(\tH\x01\x88\x01\x01\x12\x16\n\x0einner_template\x18\x08 \x01(\t\x12\x1d\n\x10subject_template\x18\t \x01(\tH\x02\x88\x01\x01\x12\x0f\n\x07\x63ontext\x18\n \x01(\x0c\x12\x14\n\x0c\x66rom_address\x18\x0b \x01(\t\x12\x15\n\x08reply_to\x18\x0c \x01(\tH\x03\x88\x01\x01\x12\x0c\n\x04tags\x18\r \x03(\t\x12=\n\x07headers\x18\x0e \x03(\x0b\x32,.morpheus.intake.v1.GroupHeader.HeadersEntry\x12\x10\n\x08priority\x18\x0f \x01(\t\x12+\n\x07send_at\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11missing_variables\x18\x12 \x01(\t\x12\x19\n\x0con_uncertain\x18\x13 \x01(\tH\x04\x88\x01\x01\x12\x13\n\x0bunsupported\x18\x14 \x03(\t\x12\x19\n\x0c\x63ountry_code\x18\x16 \x01(\tH\x05\x88\x01\x01\x12\x17\n\nsubaccount\x18\x15 \x01(\tH\x06\x88\x01\x01\x12\x13\n\x06record\x18\x17 \x01(\tH\x07\x88\x01\x01\x12\x0e\n\x06redact\x18\x18 \x03(\t\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x08\n\x06_partsB\x11\n\x0f_outer_templateB\x13\n\x11_subject_templateB\x0b\n\t_reply_toB\x0f\n\r_on_uncertainB\x0f\n\r_country_codeB\r\n\x0b_subaccountB\t\n\x07_record\"$\n\x0eRecipientChunk\x12\x12\n\nrecipients\x18\x01 \x01(\x0c\"\xb5\x01\n\x13SubmitGroupResponse\x12\x10\n\x08group_id\x18\x01 \x01(\t\x12\x0c\n\x04part\x18\x02 \x01(\x05\x12\r\n\x05total\x18\x03 \x01(\x05\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x04 \x01(\x05\x12\x12\n\nduplicates\x18\x05 \x01(\x05\x12\x37\n\x08rejected\x18\x06 \x03(\x0b\x32%.morpheus.intake.v1.RejectedRecipient\x12\x10\n\x08replayed\x18\x07 \x01(\x08\"O\n\x11RejectedRecipient\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\x0c\n\x04text\x18\x04 \x01(\t\"\x99\x01\n\x13PreviewGroupRequest\x12\x31\n\x06header\x18\x01 \x01(\x0b\x32\x1f.morpheus.intake.v1.GroupHeaderH\x00\x12\x33\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\".morpheus.intake.v1.RecipientChunkH\x00\x12\x0f\n\x05total\x18\x03 \x01(\x05H\x00\x42\t\n\x07payload\"\x85\x02\n\x14PreviewGroupResponse\x12\x30\n\x06\x65rrors\x18\x01 \x03(\x0b\x32 .morpheus.intake.v1.PreviewError\x12\x10\n\x08segments\x18\x02 \x01(\x03\x12\x18\n\x0b\x63ost_micros\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x15\n\rcost_currency\x18\x04 \x01(\t\x12\x34\n\x08warnings\x18\x05 \x03(\x0b\x32\".morpheus.intake.v1.PreviewWarning\x12\x32\n\x07samples\x18\x06 \x03(\x0b\x32!.morpheus.intake.v1.PreviewSampleB\x0e\n\x0c_cost_micros\"9\n\x0cPreviewError\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\"J\n\x0ePreviewWarning\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\x05\x12\r\n\x05index\x18\x04 \x01(\x05\"\x87\x01\n\rPreviewSample\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x0c\n\x04html\x18\x03 \x01(\t\x12\x0c\n\x04text\x18\x04 \x01(\t\x12:\n\x0b\x61ttachments\x18\x05 \x03(\x0b\x32%.morpheus.intake.v1.PreviewAttachment\"/\n\x11PreviewAttachment\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\"\xa1\x01\n\x17ResubmitMessagesRequest\x12\x34\n\x06header\x18\x01 \x01(\x0b\x32\".morpheus.intake.v1.ResubmitHeaderH\x00\x12\x34\n\x06inputs\x18\x02 \x01(\x0b\x32\".morpheus.intake.v1.ResubmitInputsH\x00\x12\x0f\n\x05total\x18\x03 \x01(\x05H\x00\x42\t\n\x07payload\"c\n\x0eResubmitHeader\x12\x14\n\x0c\x63ompany_code\x18\x01 \x01(\t\x12\x10\n\x08group_id\x18\x02 \x01(\t\x12\x16\n\x0erequest_sha256\x18\x03 \x01(\x0c\x12\x11\n\toperation\x18\x04 \x01(\t\"2\n\x0eResubmitInputs\x12\x0e\n\x06shared\x18\x01 \x01(\x0c\x12\x10\n\x08messages\x18\x02 \x03(\x0c\"M\n\x18ResubmitMessagesResponse\x12\x10\n\x08group_id\x18\x01 \x01(\t\x12\r\n\x05total\x18\x02 \x01(\x05\x12\x10\n\x08replayed\x18\x03 \x01(\x08\x32\xc7\x02\n\rIntakeService\x12`\n\x0bSubmitGroup\x12&.morpheus.intake.v1.SubmitGroupRequest\x1a\'.morpheus.intake.v1.SubmitGroupResponse(\x01\x12\x63\n\x0cPreviewGroup\x12\'.morpheus.intake.v1.PreviewGroupRequest\x1a(.morpheus.intake.v1.PreviewGroupResponse(\x01\x12o\n\x10ResubmitMessages\x12+.morpheus.intake.v1.ResubmitMessagesRequest\x1a,.morpheus.intake.v1.ResubmitMessagesResponse(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fmorpheus/intake/v1/intake.proto\x12\x12morpheus.intake.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x98\x01\n\x12SubmitGroupRequest\x12\x31\n\x06header\x18\x01 \x01(\x0b\x32\x1f.morpheus.intake.v1.GroupHeaderH\x00\x12\x33\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\".morpheus.intake.v1.RecipientChunkH\x00\x12\x0f\n\x05total\x18\x03 \x01(\x05H\x00\x42\t\n\x07payload\"\xe6\x06\n\x0bGroupHeader\x12\x16\n\x0e\x63ontent_sha256\x18\x01 \x01(\x0c\x12\x10\n\x08group_id\x18\x02 \x01(\t\x12\x0c\n\x04part\x18\x03 \x01(\x05\x12\x12\n\x05parts\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x14\n\x0c\x63ompany_code\x18\x05 \x01(\t\x12\x0e\n\x06method\x18\x06 \x01(\t\x12\x1b\n\x0eouter_template\x18\x07 \x01(\tH\x01\x88\x01\x01\x12\x16\n\x0einner_template\x18\x08 \x01(\t\x12\x1d\n\x10subject_template\x18\t \x01(\tH\x02\x88\x01\x01\x12\x0f\n\x07\x63ontext\x18\n \x01(\x0c\x12\x14\n\x0c\x66rom_address\x18\x0b \x01(\t\x12\x15\n\x08reply_to\x18\x0c \x01(\tH\x03\x88\x01\x01\x12\x0c\n\x04tags\x18\r \x03(\t\x12=\n\x07headers\x18\x0e \x03(\x0b\x32,.morpheus.intake.v1.GroupHeader.HeadersEntry\x12\x10\n\x08priority\x18\x0f \x01(\t\x12+\n\x07send_at\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11missing_variables\x18\x12 \x01(\t\x12\x19\n\x0con_uncertain\x18\x13 \x01(\tH\x04\x88\x01\x01\x12\x13\n\x0bunsupported\x18\x14 \x03(\t\x12\x19\n\x0c\x63ountry_code\x18\x16 \x01(\tH\x05\x88\x01\x01\x12\x17\n\nsubaccount\x18\x15 \x01(\tH\x06\x88\x01\x01\x12\x13\n\x06record\x18\x17 \x01(\tH\x07\x88\x01\x01\x12\x0e\n\x06redact\x18\x18 \x03(\t\x12\x13\n\x06stream\x18\x19 \x01(\tH\x08\x88\x01\x01\x12\x18\n\x0bunsubscribe\x18\x1a \x01(\x08H\t\x88\x01\x01\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x08\n\x06_partsB\x11\n\x0f_outer_templateB\x13\n\x11_subject_templateB\x0b\n\t_reply_toB\x0f\n\r_on_uncertainB\x0f\n\r_country_codeB\r\n\x0b_subaccountB\t\n\x07_recordB\t\n\x07_streamB\x0e\n\x0c_unsubscribe\"$\n\x0eRecipientChunk\x12\x12\n\nrecipients\x18\x01 \x01(\x0c\"\xb5\x01\n\x13SubmitGroupResponse\x12\x10\n\x08group_id\x18\x01 \x01(\t\x12\x0c\n\x04part\x18\x02 \x01(\x05\x12\r\n\x05total\x18\x03 \x01(\x05\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x04 \x01(\x05\x12\x12\n\nduplicates\x18\x05 \x01(\x05\x12\x37\n\x08rejected\x18\x06 \x03(\x0b\x32%.morpheus.intake.v1.RejectedRecipient\x12\x10\n\x08replayed\x18\x07 \x01(\x08\"O\n\x11RejectedRecipient\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\x0c\n\x04text\x18\x04 \x01(\t\"\x99\x01\n\x13PreviewGroupRequest\x12\x31\n\x06header\x18\x01 \x01(\x0b\x32\x1f.morpheus.intake.v1.GroupHeaderH\x00\x12\x33\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\".morpheus.intake.v1.RecipientChunkH\x00\x12\x0f\n\x05total\x18\x03 \x01(\x05H\x00\x42\t\n\x07payload\"\x85\x02\n\x14PreviewGroupResponse\x12\x30\n\x06\x65rrors\x18\x01 \x03(\x0b\x32 .morpheus.intake.v1.PreviewError\x12\x10\n\x08segments\x18\x02 \x01(\x03\x12\x18\n\x0b\x63ost_micros\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x15\n\rcost_currency\x18\x04 \x01(\t\x12\x34\n\x08warnings\x18\x05 \x03(\x0b\x32\".morpheus.intake.v1.PreviewWarning\x12\x32\n\x07samples\x18\x06 \x03(\x0b\x32!.morpheus.intake.v1.PreviewSampleB\x0e\n\x0c_cost_micros\"9\n\x0cPreviewError\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\"J\n\x0ePreviewWarning\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\x05\x12\r\n\x05index\x18\x04 \x01(\x05\"\x87\x01\n\rPreviewSample\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x0c\n\x04html\x18\x03 \x01(\t\x12\x0c\n\x04text\x18\x04 \x01(\t\x12:\n\x0b\x61ttachments\x18\x05 \x03(\x0b\x32%.morpheus.intake.v1.PreviewAttachment\"/\n\x11PreviewAttachment\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\"\xa1\x01\n\x17ResubmitMessagesRequest\x12\x34\n\x06header\x18\x01 \x01(\x0b\x32\".morpheus.intake.v1.ResubmitHeaderH\x00\x12\x34\n\x06inputs\x18\x02 \x01(\x0b\x32\".morpheus.intake.v1.ResubmitInputsH\x00\x12\x0f\n\x05total\x18\x03 \x01(\x05H\x00\x42\t\n\x07payload\"c\n\x0eResubmitHeader\x12\x14\n\x0c\x63ompany_code\x18\x01 \x01(\t\x12\x10\n\x08group_id\x18\x02 \x01(\t\x12\x16\n\x0erequest_sha256\x18\x03 \x01(\x0c\x12\x11\n\toperation\x18\x04 \x01(\t\"2\n\x0eResubmitInputs\x12\x0e\n\x06shared\x18\x01 \x01(\x0c\x12\x10\n\x08messages\x18\x02 \x03(\x0c\"M\n\x18ResubmitMessagesResponse\x12\x10\n\x08group_id\x18\x01 \x01(\t\x12\r\n\x05total\x18\x02 \x01(\x05\x12\x10\n\x08replayed\x18\x03 \x01(\x08\x32\xc7\x02\n\rIntakeService\x12`\n\x0bSubmitGroup\x12&.morpheus.intake.v1.SubmitGroupRequest\x1a\'.morpheus.intake.v1.SubmitGroupResponse(\x01\x12\x63\n\x0cPreviewGroup\x12\'.morpheus.intake.v1.PreviewGroupRequest\x1a(.morpheus.intake.v1.PreviewGroupResponse(\x01\x12o\n\x10ResubmitMessages\x12+.morpheus.intake.v1.ResubmitMessagesRequest\x1a,.morpheus.intake.v1.ResubmitMessagesResponse(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,35 +37,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUBMITGROUPREQUEST']._serialized_start=89
   _globals['_SUBMITGROUPREQUEST']._serialized_end=241
   _globals['_GROUPHEADER']._serialized_start=244
-  _globals['_GROUPHEADER']._serialized_end=1040
-  _globals['_GROUPHEADER_HEADERSENTRY']._serialized_start=871
-  _globals['_GROUPHEADER_HEADERSENTRY']._serialized_end=917
-  _globals['_RECIPIENTCHUNK']._serialized_start=1042
-  _globals['_RECIPIENTCHUNK']._serialized_end=1078
-  _globals['_SUBMITGROUPRESPONSE']._serialized_start=1081
-  _globals['_SUBMITGROUPRESPONSE']._serialized_end=1262
-  _globals['_REJECTEDRECIPIENT']._serialized_start=1264
-  _globals['_REJECTEDRECIPIENT']._serialized_end=1343
-  _globals['_PREVIEWGROUPREQUEST']._serialized_start=1346
-  _globals['_PREVIEWGROUPREQUEST']._serialized_end=1499
-  _globals['_PREVIEWGROUPRESPONSE']._serialized_start=1502
-  _globals['_PREVIEWGROUPRESPONSE']._serialized_end=1763
-  _globals['_PREVIEWERROR']._serialized_start=1765
-  _globals['_PREVIEWERROR']._serialized_end=1822
-  _globals['_PREVIEWWARNING']._serialized_start=1824
-  _globals['_PREVIEWWARNING']._serialized_end=1898
-  _globals['_PREVIEWSAMPLE']._serialized_start=1901
-  _globals['_PREVIEWSAMPLE']._serialized_end=2036
-  _globals['_PREVIEWATTACHMENT']._serialized_start=2038
-  _globals['_PREVIEWATTACHMENT']._serialized_end=2085
-  _globals['_RESUBMITMESSAGESREQUEST']._serialized_start=2088
-  _globals['_RESUBMITMESSAGESREQUEST']._serialized_end=2249
-  _globals['_RESUBMITHEADER']._serialized_start=2251
-  _globals['_RESUBMITHEADER']._serialized_end=2350
-  _globals['_RESUBMITINPUTS']._serialized_start=2352
-  _globals['_RESUBMITINPUTS']._serialized_end=2402
-  _globals['_RESUBMITMESSAGESRESPONSE']._serialized_start=2404
-  _globals['_RESUBMITMESSAGESRESPONSE']._serialized_end=2481
-  _globals['_INTAKESERVICE']._serialized_start=2484
-  _globals['_INTAKESERVICE']._serialized_end=2811
+  _globals['_GROUPHEADER']._serialized_end=1114
+  _globals['_GROUPHEADER_HEADERSENTRY']._serialized_start=918
+  _globals['_GROUPHEADER_HEADERSENTRY']._serialized_end=964
+  _globals['_RECIPIENTCHUNK']._serialized_start=1116
+  _globals['_RECIPIENTCHUNK']._serialized_end=1152
+  _globals['_SUBMITGROUPRESPONSE']._serialized_start=1155
+  _globals['_SUBMITGROUPRESPONSE']._serialized_end=1336
+  _globals['_REJECTEDRECIPIENT']._serialized_start=1338
+  _globals['_REJECTEDRECIPIENT']._serialized_end=1417
+  _globals['_PREVIEWGROUPREQUEST']._serialized_start=1420
+  _globals['_PREVIEWGROUPREQUEST']._serialized_end=1573
+  _globals['_PREVIEWGROUPRESPONSE']._serialized_start=1576
+  _globals['_PREVIEWGROUPRESPONSE']._serialized_end=1837
+  _globals['_PREVIEWERROR']._serialized_start=1839
+  _globals['_PREVIEWERROR']._serialized_end=1896
+  _globals['_PREVIEWWARNING']._serialized_start=1898
+  _globals['_PREVIEWWARNING']._serialized_end=1972
+  _globals['_PREVIEWSAMPLE']._serialized_start=1975
+  _globals['_PREVIEWSAMPLE']._serialized_end=2110
+  _globals['_PREVIEWATTACHMENT']._serialized_start=2112
+  _globals['_PREVIEWATTACHMENT']._serialized_end=2159
+  _globals['_RESUBMITMESSAGESREQUEST']._serialized_start=2162
+  _globals['_RESUBMITMESSAGESREQUEST']._serialized_end=2323
+  _globals['_RESUBMITHEADER']._serialized_start=2325
+  _globals['_RESUBMITHEADER']._serialized_end=2424
+  _globals['_RESUBMITINPUTS']._serialized_start=2426
+  _globals['_RESUBMITINPUTS']._serialized_end=2476
+  _globals['_RESUBMITMESSAGESRESPONSE']._serialized_start=2478
+  _globals['_RESUBMITMESSAGESRESPONSE']._serialized_end=2555
+  _globals['_INTAKESERVICE']._serialized_start=2558
+  _globals['_INTAKESERVICE']._serialized_end=2885
 # @@protoc_insertion_point(module_scope)

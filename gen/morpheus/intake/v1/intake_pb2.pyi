@@ -108,6 +108,8 @@ class GroupHeader(_message.Message):
     SUBACCOUNT_FIELD_NUMBER: _builtins.int
     RECORD_FIELD_NUMBER: _builtins.int
     REDACT_FIELD_NUMBER: _builtins.int
+    STREAM_FIELD_NUMBER: _builtins.int
+    UNSUBSCRIBE_FIELD_NUMBER: _builtins.int
     content_sha256: _builtins.bytes
     """SHA-256 of the signed content: of the HTTP body when the gateway forwards a post,
     of the concatenated chunk bytes when a caller comes directly. 32 bytes.
@@ -146,6 +148,10 @@ class GroupHeader(_message.Message):
     """Mandrill sub-account, 1-255 characters; only with method mandrill."""
     record: _builtins.str
     """full or no_body: bodies, context and what the messages are made of are not kept; absent: full."""
+    stream: _builtins.str
+    """1-32 of a-z0-9-; absent: transactional. An unsubscription is from one stream."""
+    unsubscribe: _builtins.bool
+    """Whether every message has an unsubscribe link, and as email its headers; absent: unless it is transactional."""
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """On every message of the group; at most 50, each at most 256 characters."""
@@ -201,10 +207,12 @@ class GroupHeader(_message.Message):
         subaccount: _builtins.str | None = ...,
         record: _builtins.str | None = ...,
         redact: _abc.Iterable[_builtins.str] | None = ...,
+        stream: _builtins.str | None = ...,
+        unsubscribe: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_country_code", b"_country_code", "_on_uncertain", b"_on_uncertain", "_outer_template", b"_outer_template", "_parts", b"_parts", "_record", b"_record", "_reply_to", b"_reply_to", "_subaccount", b"_subaccount", "_subject_template", b"_subject_template", "country_code", b"country_code", "expires_at", b"expires_at", "on_uncertain", b"on_uncertain", "outer_template", b"outer_template", "parts", b"parts", "record", b"record", "reply_to", b"reply_to", "send_at", b"send_at", "subaccount", b"subaccount", "subject_template", b"subject_template"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_country_code", b"_country_code", "_on_uncertain", b"_on_uncertain", "_outer_template", b"_outer_template", "_parts", b"_parts", "_record", b"_record", "_reply_to", b"_reply_to", "_stream", b"_stream", "_subaccount", b"_subaccount", "_subject_template", b"_subject_template", "_unsubscribe", b"_unsubscribe", "country_code", b"country_code", "expires_at", b"expires_at", "on_uncertain", b"on_uncertain", "outer_template", b"outer_template", "parts", b"parts", "record", b"record", "reply_to", b"reply_to", "send_at", b"send_at", "stream", b"stream", "subaccount", b"subaccount", "subject_template", b"subject_template", "unsubscribe", b"unsubscribe"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_country_code", b"_country_code", "_on_uncertain", b"_on_uncertain", "_outer_template", b"_outer_template", "_parts", b"_parts", "_record", b"_record", "_reply_to", b"_reply_to", "_subaccount", b"_subaccount", "_subject_template", b"_subject_template", "company_code", b"company_code", "content_sha256", b"content_sha256", "context", b"context", "country_code", b"country_code", "expires_at", b"expires_at", "from_address", b"from_address", "group_id", b"group_id", "headers", b"headers", "inner_template", b"inner_template", "method", b"method", "missing_variables", b"missing_variables", "on_uncertain", b"on_uncertain", "outer_template", b"outer_template", "part", b"part", "parts", b"parts", "priority", b"priority", "record", b"record", "redact", b"redact", "reply_to", b"reply_to", "send_at", b"send_at", "subaccount", b"subaccount", "subject_template", b"subject_template", "tags", b"tags", "unsupported", b"unsupported"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_country_code", b"_country_code", "_on_uncertain", b"_on_uncertain", "_outer_template", b"_outer_template", "_parts", b"_parts", "_record", b"_record", "_reply_to", b"_reply_to", "_stream", b"_stream", "_subaccount", b"_subaccount", "_subject_template", b"_subject_template", "_unsubscribe", b"_unsubscribe", "company_code", b"company_code", "content_sha256", b"content_sha256", "context", b"context", "country_code", b"country_code", "expires_at", b"expires_at", "from_address", b"from_address", "group_id", b"group_id", "headers", b"headers", "inner_template", b"inner_template", "method", b"method", "missing_variables", b"missing_variables", "on_uncertain", b"on_uncertain", "outer_template", b"outer_template", "part", b"part", "parts", b"parts", "priority", b"priority", "record", b"record", "redact", b"redact", "reply_to", b"reply_to", "send_at", b"send_at", "stream", b"stream", "subaccount", b"subaccount", "subject_template", b"subject_template", "tags", b"tags", "unsubscribe", b"unsubscribe", "unsupported", b"unsupported"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__country_code: _TypeAlias = _typing.Literal["country_code"]  # noqa: Y015
     _WhichOneofArgType__country_code: _TypeAlias = _typing.Literal["_country_code", b"_country_code"]  # noqa: Y015
@@ -218,10 +226,14 @@ class GroupHeader(_message.Message):
     _WhichOneofArgType__record: _TypeAlias = _typing.Literal["_record", b"_record"]  # noqa: Y015
     _WhichOneofReturnType__reply_to: _TypeAlias = _typing.Literal["reply_to"]  # noqa: Y015
     _WhichOneofArgType__reply_to: _TypeAlias = _typing.Literal["_reply_to", b"_reply_to"]  # noqa: Y015
+    _WhichOneofReturnType__stream: _TypeAlias = _typing.Literal["stream"]  # noqa: Y015
+    _WhichOneofArgType__stream: _TypeAlias = _typing.Literal["_stream", b"_stream"]  # noqa: Y015
     _WhichOneofReturnType__subaccount: _TypeAlias = _typing.Literal["subaccount"]  # noqa: Y015
     _WhichOneofArgType__subaccount: _TypeAlias = _typing.Literal["_subaccount", b"_subaccount"]  # noqa: Y015
     _WhichOneofReturnType__subject_template: _TypeAlias = _typing.Literal["subject_template"]  # noqa: Y015
     _WhichOneofArgType__subject_template: _TypeAlias = _typing.Literal["_subject_template", b"_subject_template"]  # noqa: Y015
+    _WhichOneofReturnType__unsubscribe: _TypeAlias = _typing.Literal["unsubscribe"]  # noqa: Y015
+    _WhichOneofArgType__unsubscribe: _TypeAlias = _typing.Literal["_unsubscribe", b"_unsubscribe"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__country_code) -> _WhichOneofReturnType__country_code | None: ...
     @_typing.overload
@@ -235,9 +247,13 @@ class GroupHeader(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__reply_to) -> _WhichOneofReturnType__reply_to | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__stream) -> _WhichOneofReturnType__stream | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__subaccount) -> _WhichOneofReturnType__subaccount | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__subject_template) -> _WhichOneofReturnType__subject_template | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__unsubscribe) -> _WhichOneofReturnType__unsubscribe | None: ...
 
 Global___GroupHeader: _TypeAlias = GroupHeader  # noqa: Y015
 

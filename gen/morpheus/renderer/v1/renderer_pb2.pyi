@@ -243,6 +243,7 @@ class MessageContent(_message.Message):
     CONTEXT_FIELD_NUMBER: _builtins.int
     PDF_ATTACHMENTS_FIELD_NUMBER: _builtins.int
     STORED_ATTACHMENTS_FIELD_NUMBER: _builtins.int
+    UNSUBSCRIBE_URL_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Message id; the answer carries it."""
     address: _builtins.str
@@ -255,6 +256,8 @@ class MessageContent(_message.Message):
     """Template variable of the same name."""
     context: _builtins.bytes
     """The recipient's context, which wins over the shared one: one msgpack map; may be empty."""
+    unsubscribe_url: _builtins.str
+    """Template variable of the same name; empty: the message has none."""
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The recipient's own tags."""
@@ -279,10 +282,11 @@ class MessageContent(_message.Message):
         context: _builtins.bytes = ...,
         pdf_attachments: _abc.Iterable[Global___PdfAttachment] | None = ...,
         stored_attachments: _abc.Iterable[Global___StoredAttachment] | None = ...,
+        unsubscribe_url: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "context", b"context", "first_name", b"first_name", "id", b"id", "last_name", b"last_name", "pdf_attachments", b"pdf_attachments", "stored_attachments", b"stored_attachments", "tags", b"tags", "user_link", b"user_link"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "context", b"context", "first_name", b"first_name", "id", b"id", "last_name", b"last_name", "pdf_attachments", b"pdf_attachments", "stored_attachments", b"stored_attachments", "tags", b"tags", "unsubscribe_url", b"unsubscribe_url", "user_link", b"user_link"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -688,7 +692,7 @@ class ValidateTemplateResponse(_message.Message):
 
     @_builtins.property
     def given_variables(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names that are read and come with every message (`first_name`, `content` …), sorted."""
+        """Names that are read and come by themselves (`first_name`, `content`, `unsubscribe_url` …), sorted."""
 
     @_builtins.property
     def templates(self) -> _containers.RepeatedCompositeFieldContainer[Global___UsedTemplate]:

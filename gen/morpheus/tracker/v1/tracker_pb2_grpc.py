@@ -106,6 +106,16 @@ class TrackerServiceStub:
                 request_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.ListSuppressionsRequest.SerializeToString,
                 response_deserializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.ListSuppressionsResponse.FromString,
                 _registered_method=True)
+        self.GetUnsubscribeLink = channel.unary_unary(
+                '/morpheus.tracker.v1.TrackerService/GetUnsubscribeLink',
+                request_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.GetUnsubscribeLinkRequest.SerializeToString,
+                response_deserializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.GetUnsubscribeLinkResponse.FromString,
+                _registered_method=True)
+        self.UnsubscribeRecipient = channel.unary_unary(
+                '/morpheus.tracker.v1.TrackerService/UnsubscribeRecipient',
+                request_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.UnsubscribeRecipientRequest.SerializeToString,
+                response_deserializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.UnsubscribeRecipientResponse.FromString,
+                _registered_method=True)
 
 
 class TrackerServiceServicer:
@@ -213,6 +223,21 @@ class TrackerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetUnsubscribeLink(self, request, context):
+        """What an unsubscribe link is for; changes nothing. NOT_FOUND when it is not one of ours.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnsubscribeRecipient(self, request, context):
+        """Lets nothing more of the link's stream go to the person who has it; durable before it is answered, repeated the
+        same. NOT_FOUND when it is not one of ours.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TrackerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -285,6 +310,16 @@ def add_TrackerServiceServicer_to_server(servicer, server):
                     servicer.ListSuppressions,
                     request_deserializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.ListSuppressionsRequest.FromString,
                     response_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.ListSuppressionsResponse.SerializeToString,
+            ),
+            'GetUnsubscribeLink': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUnsubscribeLink,
+                    request_deserializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.GetUnsubscribeLinkRequest.FromString,
+                    response_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.GetUnsubscribeLinkResponse.SerializeToString,
+            ),
+            'UnsubscribeRecipient': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnsubscribeRecipient,
+                    request_deserializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.UnsubscribeRecipientRequest.FromString,
+                    response_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.UnsubscribeRecipientResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -667,6 +702,60 @@ class TrackerService:
             '/morpheus.tracker.v1.TrackerService/ListSuppressions',
             morpheus_dot_tracker_dot_v1_dot_tracker__pb2.ListSuppressionsRequest.SerializeToString,
             morpheus_dot_tracker_dot_v1_dot_tracker__pb2.ListSuppressionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUnsubscribeLink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/morpheus.tracker.v1.TrackerService/GetUnsubscribeLink',
+            morpheus_dot_tracker_dot_v1_dot_tracker__pb2.GetUnsubscribeLinkRequest.SerializeToString,
+            morpheus_dot_tracker_dot_v1_dot_tracker__pb2.GetUnsubscribeLinkResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnsubscribeRecipient(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/morpheus.tracker.v1.TrackerService/UnsubscribeRecipient',
+            morpheus_dot_tracker_dot_v1_dot_tracker__pb2.UnsubscribeRecipientRequest.SerializeToString,
+            morpheus_dot_tracker_dot_v1_dot_tracker__pb2.UnsubscribeRecipientResponse.FromString,
             options,
             channel_credentials,
             insecure,

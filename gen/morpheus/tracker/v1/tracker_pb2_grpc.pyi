@@ -67,6 +67,12 @@ class TrackerServiceStub:
     """Lets messages go to an address again; also where it was not suppressed."""
     ListSuppressions: _grpc.UnaryUnaryMultiCallable[_tracker_pb2.ListSuppressionsRequest, _tracker_pb2.ListSuppressionsResponse]
     """Suppressed addresses, newest first."""
+    GetUnsubscribeLink: _grpc.UnaryUnaryMultiCallable[_tracker_pb2.GetUnsubscribeLinkRequest, _tracker_pb2.GetUnsubscribeLinkResponse]
+    """What an unsubscribe link is for; changes nothing. NOT_FOUND when it is not one of ours."""
+    UnsubscribeRecipient: _grpc.UnaryUnaryMultiCallable[_tracker_pb2.UnsubscribeRecipientRequest, _tracker_pb2.UnsubscribeRecipientResponse]
+    """Lets nothing more of the link's stream go to the person who has it; durable before it is answered, repeated the
+    same. NOT_FOUND when it is not one of ours.
+    """
 
 @_typing.type_check_only
 class TrackerServiceAsyncStub(TrackerServiceStub):
@@ -107,6 +113,12 @@ class TrackerServiceAsyncStub(TrackerServiceStub):
     """Lets messages go to an address again; also where it was not suppressed."""
     ListSuppressions: _aio.UnaryUnaryMultiCallable[_tracker_pb2.ListSuppressionsRequest, _tracker_pb2.ListSuppressionsResponse]  # type: ignore[assignment]
     """Suppressed addresses, newest first."""
+    GetUnsubscribeLink: _aio.UnaryUnaryMultiCallable[_tracker_pb2.GetUnsubscribeLinkRequest, _tracker_pb2.GetUnsubscribeLinkResponse]  # type: ignore[assignment]
+    """What an unsubscribe link is for; changes nothing. NOT_FOUND when it is not one of ours."""
+    UnsubscribeRecipient: _aio.UnaryUnaryMultiCallable[_tracker_pb2.UnsubscribeRecipientRequest, _tracker_pb2.UnsubscribeRecipientResponse]  # type: ignore[assignment]
+    """Lets nothing more of the link's stream go to the person who has it; durable before it is answered, repeated the
+    same. NOT_FOUND when it is not one of ours.
+    """
 
 class TrackerServiceServicer(metaclass=_abc_1.ABCMeta):
     """TrackerService owns the records. Every request names a company and sees only its records;
@@ -228,5 +240,23 @@ class TrackerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tracker_pb2.ListSuppressionsResponse, _abc.Awaitable[_tracker_pb2.ListSuppressionsResponse]]:
         """Suppressed addresses, newest first."""
+
+    @_abc_1.abstractmethod
+    def GetUnsubscribeLink(
+        self,
+        request: _tracker_pb2.GetUnsubscribeLinkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tracker_pb2.GetUnsubscribeLinkResponse, _abc.Awaitable[_tracker_pb2.GetUnsubscribeLinkResponse]]:
+        """What an unsubscribe link is for; changes nothing. NOT_FOUND when it is not one of ours."""
+
+    @_abc_1.abstractmethod
+    def UnsubscribeRecipient(
+        self,
+        request: _tracker_pb2.UnsubscribeRecipientRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tracker_pb2.UnsubscribeRecipientResponse, _abc.Awaitable[_tracker_pb2.UnsubscribeRecipientResponse]]:
+        """Lets nothing more of the link's stream go to the person who has it; durable before it is answered, repeated the
+        same. NOT_FOUND when it is not one of ours.
+        """
 
 def add_TrackerServiceServicer_to_server(servicer: TrackerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -48,6 +48,14 @@ def test_fields_of_a_message() -> None:
     assert "attachments" not in message
 
 
+def test_a_message_with_a_link_can_be_unsubscribed_from_with_one_click() -> None:
+    found = compose(shared(stream="newsletter"), unsubscribe_url="https://mail.example.com/u/x")["headers"]
+    assert found["List-Unsubscribe"] == "<https://mail.example.com/u/x>"
+    assert found["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert found["Feedback-ID"].endswith(":acme:newsletter:morpheus")
+    assert "Auto-Submitted" not in found
+
+
 @pytest.mark.parametrize(
     "name", ["merge", "auto_text", "auto_html", "inline_css", "view_content_link", "preserve_recipients"]
 )

@@ -8,10 +8,11 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from morpheus_kit.queue.schema import VERSION, SharedInfo, pack
+from morpheus_kit.queue.schema import VERSION, QueuedMessage, SharedInfo, pack
 from morpheus_kit.queue.scripts import Queue
+from morpheus_kit.unsubscribe import UnsubscribeLinks
 from services.dispatcher import groups
-from services.dispatcher.groups import Groups, pack_pins
+from services.dispatcher.groups import Groups, make_group, pack_pins
 
 
 class Hashes:
@@ -58,3 +59,33 @@ async def test_the_least_used_make_room_by_number_and_by_size(monkeypatch: pytes
         assert hashes.reads == []
         await get(known, hashes, "a")
         assert hashes.reads == ["acme/a"]
+
+
+MESSAGE = QueuedMessage(VERSION, "0b9f60f5-7d64-5c1e-a9a3-5a1f6f7c2d11", 0, 0, 0, "ada@example.org")
+
+
+def newsletter(*, unsubscribe: bool = True) -> SharedInfo:
+    prefix = "202611-000-0a1b2c3d"
+    addresses = {"outer_template": "o.html", "from_address": "a@example.org"}
+    return SharedInfo(
+        *(VERSION, "acme", "g", "test", "test", "a.html"),
+        **addresses,
+        stream="newsletter",
+        reference_prefix=prefix,
+        unsubscribe=unsubscribe,
+    )
+
+
+def test_only_messages_of_a_group_with_links_have_one_of_their_own() -> None:
+    links = UnsubscribeLinks("a secret of some length", "https://mail.example.com")
+    url = make_group("acme/g", newsletter(), links).unsubscribe_url(MESSAGE)
+    link = links.read(url.removeprefix("https://mail.example.com/u/"))
+    assert (link.company, link.stream, link.reference) == ("acme", "newsletter", f"202611-000-0a1b2c3d-{MESSAGE.id}")
+    assert make_group("acme/g", newsletter(unsubscribe=False), links).unsubscribe_url(MESSAGE) == ""
+
+
+def test_nothing_of_a_group_with_links_is_written_where_nobody_knows_the_public_url() -> None:
+    group = make_group("acme/g", newsletter())
+    assert group.composer is None
+    assert "MORPHEUS_PUBLIC_URL" in group.why_not
+    assert make_group("acme/g", newsletter(unsubscribe=False)).composer is not None

@@ -102,6 +102,17 @@ def test_only_transactional_mail_says_that_it_is_automatic() -> None:
     assert "Auto-Submitted" not in parse(compose(info=shared(stream="newsletter")))
 
 
+def test_a_mail_with_a_link_can_be_unsubscribed_from_with_one_click() -> None:
+    url = f"https://mail.example.com/u/{'x' * 160}"
+    raw = Composer(shared(stream="newsletter")).compose(
+        ID, b"p@example.org", DATE, subject="s", text="t", html="h", unsubscribe_url=url
+    )
+    mail = parse(raw)
+    assert f"List-Unsubscribe: <{url}>\r\n".encode() in raw
+    assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert mail["Feedback-ID"] == "acf8e89a:acme:newsletter:morpheus"
+
+
 @pytest.mark.parametrize("name", sorted(OWN_HEADERS))
 def test_a_group_sets_none_of_our_headers(name: str) -> None:
     mail = parse(compose(info=shared(headers={name.title(): "theirs"})))

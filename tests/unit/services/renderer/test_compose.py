@@ -63,6 +63,16 @@ def test_context_cannot_replace_identity_but_fills_an_empty_name(render: Render)
     assert answer.html == "<main>ann@example.com acme Context</main>"
 
 
+def test_the_unsubscribe_link_is_the_messages_own_and_missing_where_there_is_none(render: Render) -> None:
+    template = inner('{% if unsubscribe_url %}<a href="{{ unsubscribe_url }}">Stop</a>{% else %}none{% endif %}')
+    link, context = "https://mail.example.com/u/x", {"unsubscribe_url": "https://evil.example"}
+    with_link, without = render(template, {"unsubscribe_url": link, "context": context}, {})
+    assert f'<a href="{link}">Stop</a>' in with_link.html
+    assert "none" in without.html
+    [printed] = render(inner("{{ unsubscribe_url }}"), {})
+    assert printed.failure.text == "inner.html, line 1: variable 'unsubscribe_url' is missing"
+
+
 def test_posted_name_wins_over_context(render: Render) -> None:
     [answer] = render(inner("{{ first_name }}"), {"first_name": "Ann", "context": {"first_name": "Bob"}})
     assert "Ann" in answer.html

@@ -163,5 +163,8 @@ async def test_more_templates_than_a_group_may_have(monkeypatch: pytest.MonkeyPa
 def test_given_variables_are_those_that_every_message_has(render: Callable[..., Any]) -> None:
     names = sorted(GIVEN)
     outer = "{{ content }}|" + "|".join(f"{name}={{{{ {name} is defined }}}}" for name in names)
-    [answer] = render({"outer.html": outer, "inner.html": "x"}, {"address": "ann@example.com"})
+    [answer] = render(
+        {"outer.html": outer, "inner.html": "x"},
+        {"address": "ann@example.com", "unsubscribe_url": "https://a.example/u/x"},
+    )
     assert answer.html.count("=True") == len(names)
