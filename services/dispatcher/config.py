@@ -34,8 +34,9 @@ class Config(Settings):
     )
     partitions: int = Field(1, ge=1, le=999, description="Partitions of the queue; the same number in every service.")
     address_secret: LongSecret = Field(
-        description="Hashes addresses of suppressions and links; 16 characters or more, the same as the tracker's. "
-        "Keep it secret and never change it: suppressed addresses would be written to again."
+        description="Hashes suppressed addresses and signs unsubscribe links; 16 characters or more, the same as the "
+        "tracker's. Keep it secret and never change it: suppressed addresses would be written to again, and no "
+        "link that was sent would work any more."
     )
     senders: int = Field(
         4,

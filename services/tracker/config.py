@@ -48,8 +48,9 @@ class Config(Settings):
         1, ge=0, le=5, description="Copies of each shard on other nodes; 0 only where records may be lost with a node."
     )
     address_secret: LongSecret = Field(
-        description="Hashes addresses of suppressions and links; 16 characters or more, the same as the dispatcher's. "
-        "Keep it secret and never change it: suppressed addresses would be written to again."
+        description="Hashes suppressed addresses and signs unsubscribe links; 16 characters or more, the same as the "
+        "dispatcher's. Keep it secret and never change it: suppressed addresses would be written to again, and no "
+        "link that was sent would work any more."
     )
     token_secret: LongSecret = Field(
         description="Signs page tokens; 16 characters or more, the same in every process, kept secret."

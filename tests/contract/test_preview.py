@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from morpheus_kit import signing
 from morpheus_kit.rpc.client import open_channel
 from morpheus_kit.rpc.server import RpcServer
+from morpheus_kit.unsubscribe import sample_url
 from services.renderer.app import build
 from services.renderer.config import Config
 from tests.contract.stack import Stack, group, pack, running
@@ -63,6 +64,15 @@ async def everything(redis: Redis) -> dict[bytes, Any]:
 
 def files(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+async def test_messages_of_a_stream_show_a_link_as_long_as_theirs_that_leads_nowhere(rendering: Stack) -> None:
+    subject = "{% if unsubscribe_url %}{{ unsubscribe_url }}{% endif %}"
+    for stream in ("newsletter", "transactional"):
+        reply = await rendering.preview(recipients=[person(1)], subject_template=subject, stream=stream)
+        assert reply.status_code == 200, reply.text
+        expected = sample_url("https://mail.example.com", "acme", stream) if stream == "newsletter" else ""
+        assert [each["subject"] for each in reply.json()["samples"]] == [expected]
 
 
 async def test_a_post_is_rendered_and_nothing_is_written(rendering: Stack) -> None:

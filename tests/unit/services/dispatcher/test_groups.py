@@ -66,10 +66,10 @@ MESSAGE = QueuedMessage(VERSION, "0b9f60f5-7d64-5c1e-a9a3-5a1f6f7c2d11", 0, 0, 0
 
 def newsletter(*, unsubscribe: bool = True) -> SharedInfo:
     prefix = "202611-000-0a1b2c3d"
-    addresses = {"outer_template": "o.html", "from_address": "a@example.org"}
     return SharedInfo(
         *(VERSION, "acme", "g", "test", "test", "a.html"),
-        **addresses,
+        outer_template="o.html",
+        from_address="a@example.org",
         stream="newsletter",
         reference_prefix=prefix,
         unsubscribe=unsubscribe,
