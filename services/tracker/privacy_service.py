@@ -44,7 +44,9 @@ class PrivacyService(rpc.TrackerServiceServicer):
         if len(request.reason) > _LONGEST_REASON:
             raise InvalidInputError.of("reason", f"at most {_LONGEST_REASON} characters")
         try:
-            created = await self._privacy.suppressions.add(company, address, stream=stream, reason=request.reason or MANUAL)
+            created = await self._privacy.suppressions.add(
+                company, address, stream=stream, reason=request.reason or MANUAL
+            )
             found = await self._privacy.suppressions.find(company, address, stream)
         except StoreDownError as exc:
             raise _down() from exc
