@@ -1,0 +1,57 @@
+"""What Elasticsearch refuses for ever, read from the stream: buried and kept stripped, and the others are recorded."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from morpheus_kit.addresses import AddressHasher
+from morpheus_kit.clock import ManualClock
+from morpheus_kit.queue.connection import open_redis
+from morpheus_kit.queue.outcomes import Outcome, pack_outcome, unpack_outcome
+from morpheus_kit.queue.scripts import Queue
+from services.tracker.consumer import Consumer
+from services.tracker.suppressions import Suppressions
+from tests.conformance.samples import T0, Records, event, group, record
+from tests.valkey import running_valkey
+
+NO_NUMBER = {"cost_micros": "a word", "cost_currency": "GBP"}
+
+
+@pytest.fixture
+async def queue(tmp_path: Path) -> AsyncIterator[Queue]:
+    with running_valkey(tmp_path) as url:
+        async with open_redis(url) as redis:
+            queue = Queue(redis, 0, aof_always=True)
+            await queue.prepare()
+            yield queue
+
+
+async def test_poisoned_messages_are_buried_and_the_others_recorded(records: Records, queue: Queue) -> None:
+    clock = ManualClock(T0 + 10_000)
+    suppressions = Suppressions(records.store, [queue], AddressHasher("0123456789abcdef"), clock)
+    consumer = Consumer(queue, records.store, suppressions, clock, "me")
+    bad, late = event(0, detail=NO_NUMBER), event(2, "delivered", source="test", at=T0 + 9, detail=NO_NUMBER)
+    entries = [
+        Outcome([group(total=4)], [record(0), record(1), record(2)], [bad, event(1), event(2)]),
+        Outcome([], [record(3)], [event(3), late]),
+    ]
+    for entry in entries:
+        await queue.redis.xadd(queue.keys.outcomes, pack_outcome(entry))
+        await consumer.step()
+        await consumer.step()
+    await records.write()
+
+    assert await queue.redis.xlen(queue.keys.outcomes) == 0
+    letters = [fields for _, fields in await queue.redis.xrange(queue.keys.dead)]
+    assert [letter[b"kind"] for letter in letters] == [b"record", b"outcome"]
+    assert unpack_outcome(letters[1]).events == [late]
+    row = await records.store.group("acme", "june")
+    assert row is not None
+    assert (row.total, row.counts, row.settled) == (4, {"sent": 3, "delivered": 1}, 4)
+    found = [await records.message(index) for index in range(4)]
+    assert [bool(each.head.error) for each in found] == [True, False, False, False]
+    assert [each.body.text if each.body else "" for each in found] == ["", "number 1", "number 2", "number 3"]
+    assert found[2].head.folded.state == "delivered"
