@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
 from aiohttp import ClientSession, web
@@ -112,7 +113,7 @@ class Proxy:
     async def _forward(self, request: web.Request, body: bytes) -> web.Response:
         headers = {name: request.headers[name] for name in ("accept", "content-type") if name in request.headers}
         url = self._node + request.raw_path
-        async with self._session.request(request.method, url, data=body, headers=headers) as found:
+        async with self._session.request(request.method, url, data=BytesIO(body), headers=headers) as found:
             told = {name: found.headers[name] for name in _TOLD if name in found.headers}
             return web.Response(status=found.status, body=await found.read(), headers=told)
 
