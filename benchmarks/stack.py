@@ -120,6 +120,12 @@ class Stack:
         path = f"/v1/suppressions?{urlencode({'company_code': sample.COMPANY})}"
         return self._request("POST", path, json.dumps({"address": address}).encode(), headers)
 
+    def erase(self, address: str) -> tuple[int, dict[str, Any]]:
+        """`POST /v1/erasures`: status and reply."""
+        headers = {"authorization": f"Bearer {self._client['token']}"}
+        path = f"/v1/erasures?{urlencode({'company_code': sample.COMPANY})}"
+        return self._request("POST", path, json.dumps({"address": address}).encode(), headers)
+
     def group(self, group_id: str) -> dict[str, Any]:
         """`GET /v1/groups/{id}`."""
         return self.get(f"/v1/groups/{group_id}")

@@ -17,6 +17,7 @@ from gateway.config import Config
 from gateway.mailbox import Mailbox
 from gateway.routes import (
     docs,
+    erasures,
     exports,
     groups,
     health,
@@ -57,7 +58,7 @@ def make_app(config: Config, services: Services, keyring: Keyring, clock: Clock)
     app.state.stopping = asyncio.Event()
     problems.install(app)
     app.add_middleware(AccessLog)
-    calls = (posts, groups, repeats, exports, messages, reports, suppressions, providers)
+    calls = (posts, groups, repeats, exports, messages, reports, suppressions, erasures, providers)
     for routes in (*calls, webhooks, unsubscribe, health, docs):
         app.include_router(routes.router)
     if config.outbox is not None:

@@ -31,6 +31,7 @@ _ANSWERS: dict[str, type] = {
     "GET /v1/suppressions": described.Suppressions,
     "POST /v1/suppressions": described.Suppression,
     "DELETE /v1/suppressions": described.Removed,
+    "POST /v1/erasures": described.Erased,
     "GET /healthz": described.Alive,
     "GET /readyz": described.Ready,
 }
@@ -52,7 +53,14 @@ def describe(app: FastAPI) -> None:
 
 
 def _completed(document: dict[str, Any]) -> dict[str, Any]:
-    shapes = [described.Post, described.NewSuppression, described.Problem, described.Retry, *_ANSWERS.values()]
+    shapes = [
+        described.Post,
+        described.NewSuppression,
+        described.NewErasure,
+        described.Problem,
+        described.Retry,
+        *_ANSWERS.values(),
+    ]
     _, schemas = msgspec.json.schema_components(shapes, ref_template=_PLACE)
     for name, schema in schemas.items():
         # In the order of their declarations, which is that of the documentation.

@@ -365,6 +365,20 @@ class Removed(TypedDict):
     removed: Annotated[int, Meta(description="Suppressions that there were.")]
 
 
+class NewErasure(TypedDict):
+    address: Annotated[str, Meta(description="An email address or a number, as it was written to.")]
+
+
+class Erased(TypedDict):
+    erased: Annotated[
+        dict[str, int],
+        Meta(
+            description="How many things of each store: `records`, `outbox`, `queue`, `later`, `dead_letters`, "
+            "`suppressions`."
+        ),
+    ]
+
+
 class Alive(TypedDict):
     status: str
 

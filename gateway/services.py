@@ -20,6 +20,7 @@ from morpheus_kit.rpc.status import from_rpc_error
 T = TypeVar("T")
 CALL_SECONDS = 30.0
 SUBMIT_SECONDS = 120.0
+ERASE_SECONDS = 120.0
 _HEALTH_SECONDS = 2.0
 
 

@@ -17,6 +17,18 @@ def normalise_address(address: str) -> str:
     return digits.removeprefix("00") or address.strip().casefold()
 
 
+def spellings(address: str) -> list[str]:
+    """Every form in which an address may have been normalised: its domain in its own script, and in ASCII."""
+    found = normalise_address(address)
+    ascii_form = _ascii_domain(found)
+    local, at, domain = ascii_form.rpartition("@")
+    try:
+        own_script = f"{local}{at}{domain.encode().decode('idna')}"
+    except UnicodeError:
+        own_script = ascii_form
+    return sorted({found, ascii_form, normalise_address(own_script)})
+
+
 def is_simulated(address: str) -> bool:
     """Whether a provider's behaviour is played for it; such an address is never suppressed."""
     return address.strip().lower().endswith(f"@{SIMULATOR_DOMAIN}")

@@ -13,6 +13,7 @@ class ReasonCode(StrEnum):
     SUPPRESSED_COMPLAINT = "suppressed_complaint"
     SUPPRESSED_UNSUBSCRIBE = "suppressed_unsubscribe"
     SUPPRESSED_MANUAL = "suppressed_manual"
+    RECIPIENT_ERASED = "recipient_erased"
     SENDER_REFUSED = "sender_refused"
     TEMPLATE_MISSING = "template_missing"
     TEMPLATE_INVALID = "template_invalid"
@@ -47,6 +48,7 @@ TEXTS: dict[ReasonCode, str] = {
     ReasonCode.SUPPRESSED_COMPLAINT: "The address is suppressed: the recipient marked an earlier message as spam.",
     ReasonCode.SUPPRESSED_UNSUBSCRIBE: "The address is suppressed: the recipient unsubscribed.",
     ReasonCode.SUPPRESSED_MANUAL: "The address is suppressed: it was put on the list.",
+    ReasonCode.RECIPIENT_ERASED: "The recipient was erased before the message was sent.",
     ReasonCode.SENDER_REFUSED: "The recipient's country does not take this sender.",
     ReasonCode.TEMPLATE_MISSING: "A template is not in the template store.",
     ReasonCode.TEMPLATE_INVALID: "A template has an error.",

@@ -57,6 +57,10 @@ class Keys:
         """What senders of this method hold right now."""
         return f"{self.prefix}messages:{method}:{priority}"
 
+    def erased(self, company: str) -> str:
+        """Keyed hashes of erased persons' addresses, each with when; nothing that was accepted before goes to them."""
+        return f"{self.prefix}erased:{company}"
+
     def suppressed_list(self, name: str) -> str:
         """Keyed hashes of addresses, each with why; `name` is `<company>/<stream>`, empty for every stream."""
         return f"{self.prefix}suppressed:{name}"

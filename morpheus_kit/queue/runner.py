@@ -41,8 +41,22 @@ RECEIPT_MEMORY: Final = 0.95
 # Record what happened already, so they may pass `maxmemory`.
 _ALLOW_OOM: Final = frozenset(
     [
-        *("ack_outcomes", "bury_outcomes", "commit_sends", "control", "dead", "hand_back", "prepare", "receipt"),
-        *("recover", "renew", "suppress", "timer"),
+        "ack_outcomes",
+        "bury_outcomes",
+        "commit_sends",
+        "control",
+        "dead",
+        "erase",
+        "forget_erased",
+        "hand_back",
+        "mark_erased",
+        "prepare",
+        "receipt",
+        "recover",
+        "renew",
+        "replace_letter",
+        "suppress",
+        "timer",
     ]
 )
 _TOLD_BY_SCRIPTS: Final = (
@@ -53,6 +67,7 @@ _TOLD_BY_SCRIPTS: Final = (
     ReasonCode.SUPPRESSED_COMPLAINT,
     ReasonCode.SUPPRESSED_UNSUBSCRIBE,
     ReasonCode.SUPPRESSED_MANUAL,
+    ReasonCode.RECIPIENT_ERASED,
 )
 _RETRY_PAUSES: Final = (0.05, 0.2)
 _WAITAOF_MS: Final = 2000

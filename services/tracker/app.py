@@ -15,9 +15,11 @@ from morpheus_kit.rpc.server import RpcServer
 from morpheus_kit.unsubscribe import UnsubscribeLinks
 from services.tracker.config import Config
 from services.tracker.consumer import Consumer
+from services.tracker.erasures import Erasures
 from services.tracker.housekeeping import Housekeeping
 from services.tracker.inputs import Inputs
 from services.tracker.ledger import Ledgers
+from services.tracker.outbox import Outbox
 from services.tracker.paging import PageTokens
 from services.tracker.privacy_service import Privacy
 from services.tracker.queries import Queries
@@ -43,7 +45,8 @@ async def build(config: Config) -> Unit:
     name = ids.consumer_name()
     hasher = AddressHasher(config.address_secret.get_secret_value())
     suppressions = Suppressions(store, queues, hasher, clock)
-    consumers = [Consumer(queue, store, suppressions, clock, name) for queue in queues]
+    erasures = Erasures(store, queues, hasher, Outbox(config.outbox), clock)
+    consumers = [Consumer(queue, store, suppressions, erasures, clock, name) for queue in queues]
 
     def recorded_ms(company: str) -> int:
         if company == EVERYONE:
@@ -58,13 +61,13 @@ async def build(config: Config) -> Unit:
     watches = Watches(queries.group, clock, config.watchers)
     reporting, inputs = Reporting(store, clock), Inputs(queries, store)
     links = UnsubscribeLinks(config.address_secret.get_secret_value())
-    privacy = Privacy(suppressions, Unsubscribes(links, store, suppressions, queues, clock))
+    privacy = Privacy(suppressions, Unsubscribes(links, store, suppressions, queues, clock), erasures)
     service = TrackerService(queries, watches, reporting, inputs, webhooks, privacy, tokens)
     server = RpcServer(config.tracker_addr, lambda each: add_TrackerServiceServicer_to_server(service, each))
     tasks = [Task(f"outcomes-{number}", consumer.main) for number, consumer in enumerate(consumers)]
     tasks.append(Task("suppressions", suppressions.main))
-    chores: dict[str, Callable[[], Awaitable[None]]] = {}
+    chores: dict[str, Callable[[], Awaitable[None]]] = {"erasures": erasures.sweep, "tidy": erasures.tidy}
     if isinstance(store, ElasticsearchStore):
-        chores = {"months": store.make_months, "aliases": store.update_aliases, "feed": store.drop_old_events}
+        chores |= {"months": store.make_months, "aliases": store.update_aliases, "feed": store.drop_old_events}
     tasks.append(Task("housekeeping", Housekeeping(chores).main))
     return Unit("tracker", [Connection(redis), store, amazon, *tasks, server], config.grace)

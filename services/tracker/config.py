@@ -52,6 +52,9 @@ class Config(Settings):
         "dispatcher's. Keep it secret and never change it: suppressed addresses would be written to again, and no "
         "link that was sent would work any more."
     )
+    outbox: str = Field(
+        "", description="Folder into which the dispatcher writes messages of method `test`, to erase persons there too."
+    )
     token_secret: LongSecret = Field(
         description="Signs page tokens; 16 characters or more, the same in every process, kept secret."
     )

@@ -16,13 +16,14 @@ from redis.exceptions import RedisError, ResponseError
 
 from morpheus_kit import logs
 from morpheus_kit.clock import Clock
-from morpheus_kit.errors import MorpheusError
+from morpheus_kit.errors import MorpheusError, UnavailableError
 from morpheus_kit.lifecycle import pause as pause_until
 from morpheus_kit.queue.keys import TRACKERS
 from morpheus_kit.queue.outcomes import Outcome, unpack_outcome
 from morpheus_kit.queue.runner import MAX_ITEMS
 from morpheus_kit.queue.schema import NewerVersionError
 from morpheus_kit.queue.scripts import Queue
+from services.tracker.erasures import Erasures
 from services.tracker.poison import letter_of, letter_of_record, pieces, strip
 from services.tracker.store.base import RecordStore, StoreDownError
 from services.tracker.suppressions import Suppressions
@@ -55,13 +56,22 @@ class Decoded(NamedTuple):
 class Consumer:
     """The reader of one partition; `main` is its life."""
 
-    def __init__(self, queue: Queue, store: RecordStore, suppressions: Suppressions, clock: Clock, name: str) -> None:
+    def __init__(
+        self,
+        queue: Queue,
+        store: RecordStore,
+        suppressions: Suppressions,
+        erasures: Erasures,
+        clock: Clock,
+        name: str,
+    ) -> None:
         """`queue` is the partition; `name` tells this consumer from those of other processes."""
         self._queue = queue
         self._redis = queue.redis
         self._keys = queue.keys
         self._store = store
         self._suppressions = suppressions
+        self._erasures = erasures
         self._clock = clock
         self._name = name
         self._claim_at = 0.0
@@ -141,6 +151,7 @@ class Consumer:
             return
         self._count(len(refused), all_of_it=bool(refused) and len(refused) == len(outcome.messages))
         await self._suppressions.follow(unwelcome)
+        await self._erasures.follow(self._queue, outcome)
         await self._end([item.entry_id for item in items], [letter_of_record(refusal) for refusal in refused])
 
     async def _write_each(self, items: Sequence[Decoded]) -> None:
@@ -157,7 +168,8 @@ class Consumer:
             try:
                 refused, unwelcome = await self._store.write(piece)
                 await self._suppressions.follow(unwelcome)
-            except StoreDownError:
+                await self._erasures.follow(self._queue, piece)
+            except (StoreDownError, UnavailableError):
                 raise
             except Exception as exc:  # noqa: BLE001  as above
                 if self._is_newer(item.entry_id, exc):

@@ -12,12 +12,14 @@ import msgspec
 
 from morpheus_kit.queue.schema import AttachmentInfo, MessageRecord, QueuedMessage, SharedInfo, unpack_message
 from morpheus_kit.queue.withholding import kept_record
-from services.tracker.states import Folded
+from services.tracker.states import Folded, bare_happening, fold
 
 VERSION = 1
 
 _ID_CHARS, _MASK = 36, 0xFFFFFFFF
 _UNRENDERED, _RECONSTRUCTED, _RENDERED = 1, 2, 3
+_ERASED = 9
+"""Better than every record, so that none takes its place."""
 _STRIPPED = -1
 """In the place of a digest: less than any."""
 
@@ -45,6 +47,11 @@ class Head(msgspec.Struct, array_like=True):
     """The message that this one repeats."""
     withheld: bool = False
     """Its group withholds contents: nothing that may repeat them is kept."""
+
+    @property
+    def erased(self) -> bool:
+        """Its person was erased: it is counted and keeps its id from coming back, and nobody sees it."""
+        return self.record[0] == _ERASED
 
 
 class Body(msgspec.Struct, array_like=True, frozen=True):
@@ -123,6 +130,18 @@ def stripped_head(record: MessageRecord, now_ms: int, error: str) -> Head:
     """
     rank, _ = record_rank(record)
     return Head(record=(rank, _STRIPPED), accepted_at_ms=now_ms, error=error)
+
+
+def erased_head(message_id: str, head: Head) -> Head:
+    """What is left of an erased person's message: what its group and the statistics count of it."""
+    return Head(
+        record=(_ERASED, 0),
+        accepted_at_ms=head.accepted_at_ms,
+        part=head.part,
+        index=head.index,
+        folded=fold(message_id, None, map(bare_happening, head.folded.events)),
+        withheld=head.withheld,
+    )
 
 
 def searchable(head: Head, text: str) -> str:

@@ -1,4 +1,4 @@
-"""The part of the RPC adapter that is about privacy: suppressed addresses, and links that unsubscribe."""
+"""The part of the RPC adapter that is about privacy: suppressed addresses, links that unsubscribe, erasing persons."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from morpheus_kit.addresses import is_simulated
 from morpheus_kit.errors import InvalidInputError, UnavailableError
 from morpheus_kit.sms.numbers import NumberError, parse_number
 from services.tracker.answers import timestamp
+from services.tracker.erasures import Erasures
 from services.tracker.filters import company_of, page_size, stream_of
 from services.tracker.paging import PageTokens
 from services.tracker.store.base import EVERYONE, Position, StoreDownError
@@ -28,10 +29,11 @@ class Privacy(NamedTuple):
 
     suppressions: Suppressions
     unsubscribes: Unsubscribes
+    erasures: Erasures
 
 
 class PrivacyService(rpc.TrackerServiceServicer):
-    """Serves the RPCs of suppressions; mixed into `TrackerService`."""
+    """Serves the RPCs of suppressions and erasures; mixed into `TrackerService`."""
 
     _privacy: Privacy
     _tokens: PageTokens
@@ -87,6 +89,24 @@ class PrivacyService(rpc.TrackerServiceServicer):
         self, request: pb.UnsubscribeRecipientRequest, context: Any
     ) -> pb.UnsubscribeRecipientResponse:
         return pb.UnsubscribeRecipientResponse(stream=(await self._privacy.unsubscribes.apply(request.token)).stream)
+
+    async def EraseAddress(self, request: pb.EraseAddressRequest, context: Any) -> pb.EraseAddressResponse:
+        company, address = _one_company(request.company_code), any_address_of(request.address)
+        try:
+            return pb.EraseAddressResponse(erased=await self._privacy.erasures.erase(company, address))
+        except StoreDownError as exc:
+            raise _down() from exc
+
+
+def any_address_of(text: str) -> str:
+    """An address as it may have been recorded: also what nothing could be sent to. InvalidInputError."""
+    text = text.strip()
+    if not text or len(text) > _LONGEST_ADDRESS:
+        raise InvalidInputError.of("address", f"1 to {_LONGEST_ADDRESS} characters are required")
+    try:
+        return address_of(text)
+    except InvalidInputError:
+        return text
 
 
 def address_of(text: str) -> str:

@@ -222,6 +222,12 @@ def in_order(events: Iterable[Event | Happening]) -> list[Happening]:
     return sorted(happenings, key=_order) if len(happenings) > 1 else happenings
 
 
+def bare_happening(event: Event | Happening) -> Happening:
+    """An event of an erased person's message: what happened when, and what it cost."""
+    happening = kept_happening(event)
+    return msgspec.structs.replace(happening, external_id="")
+
+
 def _strip(event: Event | Happening) -> Happening:
     if isinstance(event, Happening):
         return event

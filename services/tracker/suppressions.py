@@ -19,6 +19,7 @@ from morpheus_kit.lifecycle import pause as pause_until
 from morpheus_kit.queue.scripts import Kind, Queue, SuppressItem
 from services.tracker.store.base import StoreDownError
 from services.tracker.store.privacy import (
+    Erasure,
     PrivacyStore,
     Suppression,
     SuppressionKey,
@@ -108,6 +109,7 @@ class Suppressions:
             for company, of_company in by_company.items():
                 await self._put(company, of_company)
             after = SuppressionKey(*rows[-1][:3])
+        await self._mark_erased()
         for queue in self._queues:
             await self._drop_stale(queue)
             await queue.suppressions_known()
@@ -140,6 +142,15 @@ class Suppressions:
     async def _put(self, company: str, rows: Iterable[Suppression]) -> None:
         items = [SuppressItem(row.stream, row.recipient, _KINDS.get(row.reason, "manual")) for row in rows]
         await self._queue(company).suppress(company, items)
+
+    async def _mark_erased(self) -> None:
+        """The gate opens with what it must know of erased persons too."""
+        after: Erasure | None = None
+        while rows := await self._store.erasures(after, _BATCH):
+            for company in {row.company for row in rows}:
+                marks = [(row.recipient, row.time_ms) for row in rows if row.company == company]
+                await self._queue(company).mark_erased(company, marks)
+            after = rows[-1]
 
     async def _drop_stale(self, queue: Queue) -> None:
         """What the store does not have; asked for again afterwards, in case that it was added just then."""

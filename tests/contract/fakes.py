@@ -139,6 +139,12 @@ class FakeTracker(tracker_pb2_grpc.TrackerServiceServicer):
             raise NotFoundError("This is no unsubscribe link of ours.")
         return "newsletter"
 
+    async def EraseAddress(
+        self, request: tracker_pb2.EraseAddressRequest, context: Any
+    ) -> tracker_pb2.EraseAddressResponse:
+        self._record(request)
+        return tracker_pb2.EraseAddressResponse(erased={"records": 2, "outbox": 0})
+
 
 class FakeDispatcher(dispatcher_pb2_grpc.DispatcherServiceServicer):
     """One group, `welcome-1`, that can be paused, resumed and cancelled, and one provider, `mandrill`."""

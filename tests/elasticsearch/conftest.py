@@ -38,7 +38,8 @@ async def options(node_url: str, client: AsyncElasticsearch) -> AsyncIterator[Cl
     prefix = f"t{uuid4().hex[:10]}"
     yield ClusterOptions(node_url, replicas=0, prefix=prefix)
     await client.indices.delete(index=f"{prefix}-2026-06", ignore_unavailable=True)
-    await client.indices.delete(index=f"{prefix}-suppressions", ignore_unavailable=True)
+    for name in ("suppressions", "erasures"):
+        await client.indices.delete(index=f"{prefix}-{name}", ignore_unavailable=True)
     feed = await client.indices.get_alias(index=f"{prefix}-events-*")
     await client.indices.delete(index=list(feed) or f"{prefix}-none", ignore_unavailable=True)
     for template in (prefix, f"{prefix}-events"):

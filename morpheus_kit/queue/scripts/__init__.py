@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from morpheus_kit.queue.control_steps import Control, Controlled, ControlSteps, InDoubt, Job, Receipt, TimerResult
+from morpheus_kit.queue.erasure_steps import ErasureSteps, Letter, Waiting
 from morpheus_kit.queue.intake_steps import CommitKind, CommitPart, CommitResult, GroupReference, IntakeSteps
 from morpheus_kit.queue.sender_steps import (
     Claimed,
@@ -37,6 +38,7 @@ __all__ = [
     "InDoubt",
     "Job",
     "Kind",
+    "Letter",
     "Queue",
     "Receipt",
     "RecoverItem",
@@ -46,8 +48,9 @@ __all__ = [
     "Taken",
     "TakenItem",
     "TimerResult",
+    "Waiting",
 ]
 
 
-class Queue(IntakeSteps, SenderSteps, ControlSteps, SuppressionSteps):
+class Queue(IntakeSteps, SenderSteps, ControlSteps, SuppressionSteps, ErasureSteps):
     """All steps of one partition."""

@@ -34,6 +34,22 @@ local function suppression_of(place, group)
   end
 end
 
+-- Whether the message at this place was accepted before its recipient was erased.
+local erased = {}
+
+local function is_erased(place, part)
+  local company = part.group.company
+  if not erased[company] then
+    local hashes = {}
+    for i, item in ipairs(items) do hashes[i] = item.hash end
+    erased[company] = call('HMGET', ERASED .. company, unpack(hashes))
+  end
+  local time = erased[company][place]
+  if not time then return false end
+  local accepted = call('HGET', part.group.key, (string.gsub(part.state, 'state', 'part')))
+  return tonumber(accepted or 0) <= tonumber(time)
+end
+
 local function judge(item, place)
   if owner(stream, item.entry) ~= consumer then return 'lost' end
   local token = consumer .. ' ' .. item.attempt .. ' ' .. item.part
@@ -47,6 +63,9 @@ local function judge(item, place)
   if proven(doubts.get(item.id)) then return finish_here(item, part) end
   local kind, code, text = ending_of(part)
   if kind then return finish_here(item, part, kind, code, text) end
+  if is_erased(place, part) then
+    return finish_here(item, part, 'cancelled', 'recipient_erased', TEXTS.recipient_erased)
+  end
   if part.group.control == 'paused' then
     put_back(part, (entry_fields(stream, item.entry)))
     drop(item.entry)

@@ -8,6 +8,7 @@ local LATER, BLOBS = PREFIX .. 'later', PREFIX .. 'later:blobs'
 local INFLIGHT, DOUBT = PREFIX .. 'inflight', PREFIX .. 'doubt'
 -- The set of names of the lists of suppressed addresses, and '' once all of them are in this Redis.
 local SUPPRESSED = PREFIX .. 'suppressed'
+local ERASED = PREFIX .. 'erased:' -- and a company: when each of its erased persons was
 local SENDERS = 'senders'
 local SWEEPS = PREFIX .. 'sweeps' -- groups whose retries are to be brought forward: `<group> <cursor>`
 local WEEK, MONTH = 7 * 86400, 31 * 86400

@@ -15,10 +15,12 @@ from typing import NamedTuple
 import msgspec
 import zstandard
 
+from morpheus_kit.addresses import normalise_address
+from morpheus_kit.queue.schema import unpack_message
 from services.tracker.documents import Body
 
 _LEVEL, _DICTIONARY_LEVEL = 1, -1
-_SAMPLES = 6
+_SAMPLES, _LOOKED_AT = 6, 50
 _LARGEST = 32 * 1024
 _CACHED = 64
 _PIECE = re.compile(r"[^>\s]*[>\s]?")
@@ -77,12 +79,28 @@ class BodyWriter:
         return packer
 
     def _make(self, group_n: int, bodies: Sequence[Body]) -> tuple[int | None, bytes]:
-        samples = [body for body in bodies if body.text or body.html][:_SAMPLES]
-        data = shared_pieces([_compared(body) for body in samples]) if len(samples) == _SAMPLES else b""
+        samples = _samples(bodies)
+        data = shared_pieces(samples) if len(samples) == _SAMPLES else b""
         if not data:
             return None, b""
         cursor = self._db.execute("INSERT INTO dictionaries (group_n, data) VALUES (?, ?)", (group_n, data))
         return cursor.lastrowid, data
+
+
+def _samples(bodies: Sequence[Body]) -> list[str]:
+    """Texts to as many people as are needed: what only one of them is told must not be in all."""
+    found: dict[str, str] = {}
+    for number, body in enumerate(bodies[:_LOOKED_AT]):
+        if len(found) < _SAMPLES and (body.html or body.text):
+            found.setdefault(_recipient(body) or str(number), _compared(body))
+    return list(found.values())
+
+
+def _recipient(body: Body) -> str:
+    try:
+        return normalise_address(unpack_message(body.blob).address)
+    except ValueError:
+        return ""
 
 
 def unpack_body(data: bytes, dictionary: bytes | None) -> Body:

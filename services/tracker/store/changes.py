@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from morpheus_kit.queue.outcomes import Outcome
 from morpheus_kit.queue.schema import Event, MessageRecord, NewerVersionError
 from services.tracker.documents import Body, Head, made_of, record_rank, stripped_head
-from services.tracker.states import Happening, Step, fold, in_order, kept_happening, steps_of
+from services.tracker.states import OURSELVES, Happening, Step, bare_happening, fold, in_order, kept_happening, steps_of
 from services.tracker.store.base import Refusal
 
 _ID_CHARS = 36
@@ -57,9 +57,7 @@ def apply(message_id: str, change: Change, old: Head | None, now_ms: int) -> App
     """The document after `change`, `old` left as it is; None when nothing is new. NewerVersionError."""
     head = Head() if old is None else old
     steps: list[Step] = []
-    events: Sequence[Event | Happening] = change.events
-    if head.withheld:
-        events = [kept_happening(event) for event in events]
+    events = _events(change, head)
     is_past = not head.folded.events
     if is_past:
         events = in_order(events)
@@ -75,6 +73,17 @@ def apply(message_id: str, change: Change, old: Head | None, now_ms: int) -> App
     if old is not None and folded == head.folded:
         return None
     return Applied(msgspec.structs.replace(head, folded=folded), steps=steps)
+
+
+def _events(change: Change, head: Head) -> Iterable[Event | Happening]:
+    """As much of the events as the document may have.
+
+    Of an erased person's message only what we ourselves still have to say of it, so that its group comes to its end.
+    """
+    if head.erased:
+        settled = head.folded.settled_ms > 0
+        return [] if settled else [bare_happening(each) for each in change.events if each.source == OURSELVES]
+    return map(kept_happening, change.events) if head.withheld else change.events
 
 
 def _taken(record: MessageRecord, rank: tuple[int, int], error: str, now_ms: int) -> Applied:

@@ -11,6 +11,7 @@ from services.tracker.store import elastic_queries as queries
 from services.tracker.store.base import GroupFilter, GroupRow, MessageFilter, Position, StoreDownError, Written
 from services.tracker.store.elastic_aliases import update_aliases
 from services.tracker.store.elastic_client import Cluster, ClusterOptions
+from services.tracker.store.elastic_erasures import ElasticErasures
 from services.tracker.store.elastic_feed import ElasticFeed
 from services.tracker.store.elastic_groups import Groups
 from services.tracker.store.elastic_privacy import ElasticPrivacy
@@ -25,7 +26,7 @@ _LAG_MS = 1_250
 """The refresh interval of the indices, and a little for the refresh itself."""
 
 
-class ElasticsearchStore(ElasticReports, ElasticPrivacy):
+class ElasticsearchStore(ElasticReports, ElasticPrivacy, ElasticErasures):
     """A record store in a cluster. What it has acknowledged is on the disks of the primary and of its replicas."""
 
     exclusive = False
@@ -33,6 +34,8 @@ class ElasticsearchStore(ElasticReports, ElasticPrivacy):
 
     def __init__(self, options: ClusterOptions, clock: Clock) -> None:
         """Nothing is sent before `start`."""
+        ElasticPrivacy.__init__(self)
+        ElasticErasures.__init__(self)
         self._options = options
         self._clock = clock
         self._cluster: Cluster | None = None

@@ -13,7 +13,7 @@ import zstandard
 from morpheus_kit import ids
 from morpheus_kit.addresses import normalise_address
 from morpheus_kit.queue.schema import MessageRecord, SharedInfo, pack, unpack_shared
-from services.tracker.documents import Body, Head, place_of, searchable
+from services.tracker.documents import Body, Head, erased_head, place_of, searchable
 from services.tracker.states import Folded
 from services.tracker.store.base import Operation
 from services.tracker.store.changes import Applied
@@ -97,7 +97,29 @@ def record_fields(record: MessageRecord, applied: Applied) -> Fields:
         "template_versions": {"items": list(body.template_versions.items())},
         "words": distinct_words(searchable(head, body.text)),
         "withheld": head.withheld or None,
+        "of_company": record.company_code,
     }
+
+
+def erased_fields(message_id: str, head: Head, shared: SharedInfo | None) -> Fields:
+    """What takes the place of an erased person's message; `head` as `head_for_write` reads it."""
+    left = erased_head(message_id, head)
+    nothing = dict.fromkeys(_PERSONAL)
+    tags = {} if shared is None else {"tags": list(dict.fromkeys(shared.tags))}
+    return {
+        **folded_fields(left.folded),
+        **nothing,
+        **tags,
+        "recipient_tags": [],
+        "record": left.record,
+        "erased": True,
+    }
+
+
+_PERSONAL = (
+    *("address", "address_normalised", "first_name", "last_name", "user_link", "subject", "input", "body", "words"),
+    "record_error",
+)
 
 
 def shared_fields(shared: SharedInfo, own_tags: Sequence[str]) -> Fields:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-VERSION: Final = 2
+VERSION: Final = 3
 
 _LONGEST_TERM: Final = 8191
 """In characters; Lucene refuses a term of more than 32,766 bytes. A longer value is kept but not found."""
@@ -64,6 +64,9 @@ PROPERTIES: Final[dict[str, dict[str, Any]]] = {
     "body": BINARY,
     "words": WORDS,
     "withheld": {"type": "boolean", "index": False, "doc_values": False},
+    # Of a message whose person was erased: only counted. Its company, which it has before its group is known.
+    "erased": {"type": "boolean"},
+    "of_company": KEYWORD,
     # Of a message: the fold over its events.
     "fold": BINARY,
     "tally": SORTED,

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from morpheus_kit import ids
-from services.tracker.store.base import StoreDownError
 from services.tracker.store.elastic_bulk import Address, read
-from services.tracker.store.elastic_client import Cluster, answering, explain
+from services.tracker.store.elastic_client import Cluster, answering
 from services.tracker.store.elastic_documents import folded_of
 from services.tracker.store.elastic_mappings import DATE, KEPT, index_of
+from services.tracker.store.elastic_small import SmallIndex
 from services.tracker.store.privacy import (
     SUPPRESSED_STATES,
     SUPPRESSING,
@@ -22,17 +22,14 @@ from services.tracker.store.privacy import (
 )
 
 _EXACT: Final = {"type": "keyword"}
-_MAPPINGS: Final[dict[str, Any]] = {
-    "dynamic": "strict",
-    "properties": {
-        "key": _EXACT,
-        "company_code": _EXACT,
-        "stream": _EXACT,
-        "recipient": _EXACT,
-        "reason": KEPT,
-        "time": DATE,
-        "address": KEPT,
-    },
+_PROPERTIES: Final[dict[str, Any]] = {
+    "key": _EXACT,
+    "company_code": _EXACT,
+    "stream": _EXACT,
+    "recipient": _EXACT,
+    "reason": KEPT,
+    "time": DATE,
+    "address": KEPT,
 }
 _FOUND: Final = ("company_code", "stream", "state", "address", "fold")
 
@@ -40,7 +37,8 @@ _FOUND: Final = ("company_code", "stream", "state", "address", "fold")
 class ElasticPrivacy(ABC):
     """The protocol `PrivacyStore`, over a cluster that `_ready` gives."""
 
-    _has_list: bool = False
+    def __init__(self) -> None:
+        self._list = SmallIndex("suppressions", _PROPERTIES)
 
     async def unwanted(self, references: Sequence[str]) -> list[Unwanted]:
         """Reads the states of all, and of those that matter the rest."""
@@ -77,14 +75,14 @@ class ElasticPrivacy(ABC):
                 "address": row.address,
             }
             operations += [{"create": {"_id": _id(row)}}, fields]
-        return [status == 201 for status in await self._bulk(operations, {201, 409})]
+        return [status == 201 for status in await self._list.bulk(await self._ready(), operations, {201, 409})]
 
     async def remove_suppressions(self, company: str, recipient: bytes, stream: str) -> list[str]:
         """Each by its id."""
         wanted = _terms(company_code=company, recipient=recipient.hex(), **({"stream": stream} if stream else {}))
-        found = await self._search(query=wanted, size=1_000, sort=["key"])
+        found = await self._list.search(await self._ready(), query=wanted, size=1_000, sort=["key"])
         rows = [_row(hit) for hit in found]
-        await self._bulk([{"delete": {"_id": _id(row)}} for row in rows], {200, 404})
+        await self._list.bulk(await self._ready(), [{"delete": {"_id": _id(row)}} for row in rows], {200, 404})
         return [row.stream for row in rows]
 
     async def suppressions(
@@ -94,56 +92,35 @@ class ElasticPrivacy(ABC):
         wanted = _terms(company_code=company, **({} if recipient is None else {"recipient": recipient.hex()}))
         place = {} if after is None else {"search_after": [after.time_ms, after.stream, after.recipient.hex()]}
         order = [{"time": "desc"}, {"stream": "desc"}, {"recipient": "desc"}]
-        return [_row(hit) for hit in await self._search(query=wanted, size=limit, sort=order, **place)]
+        found = await self._list.search(await self._ready(), query=wanted, size=limit, sort=order, **place)
+        return [_row(hit) for hit in found]
 
     async def all_suppressions(self, after: SuppressionKey | None, limit: int) -> list[Suppression]:
         """In the order of `key`."""
         place = {} if after is None else {"search_after": [_key(after)]}
-        return [_row(hit) for hit in await self._search(query={"match_all": {}}, size=limit, sort=["key"], **place)]
+        question: dict[str, Any] = {"query": {"match_all": {}}, "size": limit, "sort": ["key"], **place}
+        return [_row(hit) for hit in await self._list.search(await self._ready(), **question)]
 
     async def known_suppressions(self, company: str, stream: str, recipients: Sequence[bytes]) -> set[bytes]:
         """As they are now, without a search."""
         if not recipients:
             return set()
-        cluster, index = await self._list()
+        cluster = await self._ready()
+        index = await self._list.made(cluster)
         wanted = {_id(SuppressionKey(company, stream, each)): each for each in recipients}
         with answering():
             answer = await cluster.client.mget(index=index, ids=list(wanted), source=False)
         return {wanted[doc["_id"]] for doc in answer["docs"] if doc.get("found")}
 
-    async def _search(self, **question: Any) -> list[Mapping[str, Any]]:
-        cluster, index = await self._list()
-        with answering():
-            answer = await cluster.client.search(index=index, allow_partial_search_results=False, **question)
-        return [hit["_source"] for hit in answer["hits"]["hits"]]
-
-    async def _bulk(self, operations: Sequence[Mapping[str, Any]], allowed: set[int]) -> list[int]:
-        """The status of each; seen by every question afterwards."""
-        if not operations:
-            return []
-        cluster, index = await self._list()
-        with answering():
-            answer = await cluster.client.bulk(index=index, operations=operations, refresh=True)
-        outcomes = [outcome for item in answer["items"] for outcome in item.values()]
-        for outcome in outcomes:
-            if outcome["status"] not in allowed:
-                raise StoreDownError(explain(outcome))
-        return [outcome["status"] for outcome in outcomes]
-
-    async def _list(self) -> tuple[Cluster, str]:
-        """The cluster, and the name of the index, which is made where it is missing."""
-        cluster = await self._ready()
-        index = f"{cluster.prefix}-suppressions"
-        if not self._has_list:
-            settings = {"number_of_shards": 1, "number_of_replicas": cluster.replicas}
-            client = cluster.client.options(ignore_status=400)
-            with answering():
-                answer = await client.indices.create(index=index, mappings=_MAPPINGS, settings=settings)
-                if "error" in answer and answer["error"].get("type") != "resource_already_exists_exception":
-                    raise StoreDownError(explain(answer.body))
-                await cluster.client.cluster.health(index=index, wait_for_active_shards="1", timeout="10s")
-            self._has_list = True
-        return cluster, index
+    async def forget_address(self, company: str, recipient: bytes) -> int:
+        """Each by its id."""
+        wanted = _terms(company_code=company, recipient=recipient.hex())
+        rows = [_row(source) for source in await self._list.search(await self._ready(), query=wanted, size=1_000)]
+        operations: list[dict[str, Any]] = []
+        for row in rows:
+            if row.address is not None:
+                operations += [{"update": {"_id": _id(row)}}, {"doc": {"address": None}}]
+        return (await self._list.bulk(await self._ready(), operations, {200, 404})).count(200)
 
     @abstractmethod
     async def _ready(self) -> Cluster:

@@ -39,10 +39,12 @@ class Conditions:
     Documents whose group or company is not known yet are seen by nobody.
     """
 
-    def __init__(self, company: str) -> None:
-        """`*` sees every company's."""
+    def __init__(self, company: str, *, counting: bool = False) -> None:
+        """`*` sees every company's. Messages of erased persons are seen by nobody, and found only where they count."""
         everyone = {"exists": {"field": "company_code"}}
         self._filters: list[dict[str, Any]] = [everyone if company == EVERYONE else _term("company_code", company)]
+        if not counting:
+            self._filters.append({"bool": {"must_not": {"term": {"erased": True}}}})
 
     def add(self, *filters: dict[str, Any]) -> Conditions:
         """More conditions that must all hold."""
@@ -107,7 +109,7 @@ async def _group_rows(cluster: Cluster, now_ms: int, hits: Sequence[Mapping[str,
 async def _sums(cluster: Cluster, now_ms: int, hits: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     since = (now_ms // 1000 - _LATELY_SECONDS + 1) * 1000
     uuids = [hit["_id"] for hit in hits]
-    where = Conditions(EVERYONE).add(_relation("message"), {"terms": {"relation#group": uuids}})
+    where = Conditions(EVERYONE, counting=True).add(_relation("message"), {"terms": {"relation#group": uuids}})
     answer = await where.search(
         cluster,
         index=",".join(sorted({hit["_index"] for hit in hits})),

@@ -53,7 +53,7 @@ class ElasticReports(ABC):
         cluster = await self._ready()
         tags = None
         if wanted.by_tag:
-            tags = await _most_used(cluster, Conditions(company).among(wanted.from_ms, wanted.to_ms))
+            tags = await _most_used(cluster, Conditions(company, counting=True).among(wanted.from_ms, wanted.to_ms))
         items: dict[tuple[int, str, str], StatisticsItem] = {}
         await _count(cluster, company, wanted, tags, items)
         return [items[key] for key in sorted(items)]
@@ -97,7 +97,7 @@ async def _count(
     levels = [] if tags is None else [_of(tags, "tag")]
     levels += [_terms("method", "method")] if wanted.by_method else []
     levels += [_terms("tally", "tally"), _buckets("bucket", wanted.interval_ms)]
-    where = Conditions(company).among(wanted.from_ms, wanted.to_ms)
+    where = Conditions(company, counting=True).among(wanted.from_ms, wanted.to_ms)
     try:
         answer = await where.search(cluster, size=0, aggs=_nested(levels, {}))
     except TooManyBucketsError:
@@ -137,7 +137,7 @@ async def _most_used(cluster: Cluster, where: Conditions) -> list[str]:
 
 def _priced(company: str, wanted: CostQuery) -> Conditions:
     priced = {"exists": {"field": "cost_currency"}}
-    return Conditions(company).among(wanted.from_ms, wanted.to_ms).add(priced)
+    return Conditions(company, counting=True).among(wanted.from_ms, wanted.to_ms).add(priced)
 
 
 async def _cost_key(cluster: Cluster, company: str, wanted: CostQuery) -> Level:

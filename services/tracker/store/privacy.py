@@ -51,6 +51,15 @@ class Unwanted(NamedTuple):
     """Of `SUPPRESSING`."""
 
 
+class Erasure(NamedTuple):
+    """A person of a company who was erased: nothing that was accepted before is kept of them."""
+
+    company: str
+    recipient: bytes
+    """The address's keyed hash."""
+    time_ms: int
+
+
 class PrivacyStore(Protocol):
     """Every method raises StoreDownError when the store cannot do it now; each may be called again."""
 
@@ -78,4 +87,36 @@ class PrivacyStore(Protocol):
 
     async def known_suppressions(self, company: str, stream: str, recipients: Sequence[bytes]) -> set[bytes]:
         """Those that are on the list."""
+        ...
+
+    async def add_erasure(self, erasure: Erasure) -> None:
+        """Of several of one person the last counts."""
+        ...
+
+    async def erasures(self, after: Erasure | None, limit: int) -> list[Erasure]:
+        """Some of everybody's, by company and recipient; of `after` the time does not matter."""
+        ...
+
+    async def drop_erasures(self, before_ms: int, limit: int) -> list[Erasure]:
+        """Forgets some of those before a time; which."""
+        ...
+
+    async def messages_to(self, company: str, spellings: Sequence[str], limit: int) -> list[str]:
+        """References of some messages to an address (`addresses.spellings`); their partition may be wrong."""
+        ...
+
+    async def erase(self, company: str, references: Sequence[str]) -> int:
+        """Makes messages what `documents.erased_head` says; how many were not yet."""
+        ...
+
+    async def erased(self, references: Sequence[str]) -> set[str]:
+        """The ids of those of these messages that are erased."""
+        ...
+
+    async def forget_address(self, company: str, recipient: bytes) -> int:
+        """Takes the address out of its suppressions, of which the hash stays; of how many."""
+        ...
+
+    async def tidy(self) -> None:
+        """Makes that what was erased is not in the files any more either, as far as the store can; it may take long."""
         ...

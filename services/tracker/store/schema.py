@@ -11,7 +11,7 @@ import msgspec
 from services.tracker.documents import Head, place_of
 from services.tracker.store.sqlite_rollups import count_all
 
-VERSION = 2
+VERSION = 3
 
 # A group without `shared` is one whose record has not come yet: no question sees it or its messages.
 # A message without `company` is one of which only events are known. `notable` is the state where
@@ -129,6 +129,16 @@ CREATE TABLE suppressions (
 CREATE INDEX suppressions_listed ON suppressions (company, time_ms, stream, recipient);
 """
 
+# What came with version 3: when a person was erased, by the keyed hash of the address.
+ADDED_3 = """
+CREATE TABLE erasures (
+    company TEXT NOT NULL,
+    recipient BLOB NOT NULL,
+    time_ms INTEGER NOT NULL,
+    PRIMARY KEY (company, recipient)
+) WITHOUT ROWID;
+"""
+
 # What a file of version 1 lacks: the order that all stores share, and the versions of templates.
 FROM_1 = """
 ALTER TABLE groups ADD COLUMN versions_ms INTEGER NOT NULL DEFAULT 0;
@@ -190,8 +200,8 @@ def migrate(connection: sqlite3.Connection) -> None:
     if version == VERSION:
         return
     connection.create_function("place_of", 3, _place_of_row, deterministic=True)
-    steps = TABLES if version == 0 else FROM_1
-    connection.executescript(f"BEGIN IMMEDIATE; {steps} {ADDED_2} {STATISTICS}")
+    steps = {0: TABLES + ADDED_2, 1: FROM_1 + ADDED_2}.get(version, "")
+    connection.executescript(f"BEGIN IMMEDIATE; {steps} {ADDED_3} {STATISTICS}")
     if version == 1:
         count_all(connection)
     connection.execute(f"PRAGMA user_version = {VERSION}")

@@ -22,10 +22,11 @@ from services.tracker.store import sqlite_privacy as privacy
 from services.tracker.store import sqlite_queries as queries
 from services.tracker.store import sqlite_reports as reports
 from services.tracker.store.base import GroupFilter, GroupRow, MessageFilter, Position, StoreDownError, Written
-from services.tracker.store.privacy import Suppression, SuppressionKey, SuppressionPlace, Unwanted
+from services.tracker.store.privacy import Erasure, Suppression, SuppressionKey, SuppressionPlace, Unwanted
 from services.tracker.store.reports import CostItem, CostQuery, FeedItem, StatisticsItem, StatisticsQuery
 from services.tracker.store.schema import connect_reader, connect_writer, migrate
 from services.tracker.store.sqlite_feed import read_changes
+from services.tracker.store.sqlite_tidying import Tidying
 from services.tracker.store.sqlite_writer import SqliteWriter
 
 T = TypeVar("T")
@@ -65,7 +66,7 @@ class SqliteStore:
 
     async def write(self, outcome: Outcome) -> Written:
         """One transaction. StoreDownError when the file cannot be written now."""
-        return await asyncio.get_running_loop().run_in_executor(self._writing, self._write, outcome)
+        return await self._on_writer(lambda writer: writer.write(outcome))
 
     async def unwanted(self, references: Sequence[str]) -> list[Unwanted]:
         """Messages after which their recipients must not be written to again."""
@@ -92,6 +93,41 @@ class SqliteStore:
     async def known_suppressions(self, company: str, stream: str, recipients: Sequence[bytes]) -> set[bytes]:
         """Those that are on the list."""
         return await self._read(lambda db: privacy.known_suppressions(db, company, stream, recipients))
+
+    async def add_erasure(self, erasure: Erasure) -> None:
+        """Notes that a person was erased."""
+        await self._change(lambda db: privacy.add_erasure(db, erasure))
+
+    async def erasures(self, after: Erasure | None, limit: int) -> list[Erasure]:
+        """Some of everybody's erasures."""
+        return await self._read(lambda db: privacy.read_erasures(db, after, limit))
+
+    async def drop_erasures(self, before_ms: int, limit: int) -> list[Erasure]:
+        """Forgets old ones."""
+        return await self._change(lambda db: privacy.drop_erasures(db, before_ms, limit))
+
+    async def messages_to(self, company: str, spellings: Sequence[str], limit: int) -> list[str]:
+        """References of messages to an address."""
+        return await self._read(lambda db: privacy.messages_to(db, company, spellings, limit))
+
+    async def erase(self, company: str, references: Sequence[str]) -> int:
+        """One transaction."""
+        ids = [reference[-36:] for reference in references]
+        return await self._on_writer(lambda writer: writer.erase(company, ids))
+
+    async def erased(self, references: Sequence[str]) -> set[str]:
+        """Ids of erased messages."""
+        return await self._read(lambda db: privacy.read_erased(db, references))
+
+    async def forget_address(self, company: str, recipient: bytes) -> int:
+        """Of its suppressions only the hash is left."""
+        return await self._change(lambda db: privacy.forget_address(db, company, recipient))
+
+    async def tidy(self) -> None:
+        """See `sqlite_tidying`."""
+        tidying = Tidying(self._opened[0])
+        while not await self._on_writer(lambda _: tidying.step()):
+            pass
 
     async def group(self, company: str, group_id: str) -> GroupRow | None:
         """One group."""
@@ -146,11 +182,14 @@ class SqliteStore:
             os.close(self._lease)
             self._lease = None
 
-    def _write(self, outcome: Outcome) -> Written:
+    async def _on_writer(self, change: Callable[[SqliteWriter], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._writing, self._write, change)
+
+    def _write(self, change: Callable[[SqliteWriter], T]) -> T:
         if self._writer is None:
             raise StoreDownError("The record store is not open.")
         try:
-            return self._writer.write(outcome)
+            return change(self._writer)
         except (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError):
             raise  # it is what was to be written that is wrong
         except sqlite3.Error as exc:

@@ -14,12 +14,14 @@ Table: TypeAlias = Literal["m", "g", "r", "f"]
 class Conditions:
     """A WHERE clause that always begins with who asks; every question of this store is made by one.
 
-    Records whose group or company is not known yet are seen by nobody.
+    Records whose group or company is not known yet are seen by nobody, and messages of erased persons are only counted.
     """
 
-    def __init__(self, table: Table, company: str) -> None:
+    def __init__(self, table: Table, company: str, *, counting: bool = False) -> None:
         """`table` is the alias that holds the company: `m`essages and `g`roups (joined), `r`ollups, `f`eed."""
         self._parts = ["g.shared IS NOT NULL"] if table in {"m", "g"} else []
+        if table == "m" and not counting:
+            self._parts.append("m.place IS NOT NULL")
         self._values: list[Any] = []
         if company == EVERYONE:
             self._parts.append(f"{table}.company IS NOT NULL")

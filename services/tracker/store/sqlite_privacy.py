@@ -1,14 +1,17 @@
-"""Suppressed addresses in the SQLite store."""
+"""Suppressed addresses and erased persons in the SQLite store."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from uuid import UUID
 
 from morpheus_kit.queue.schema import unpack_shared
+from services.tracker.store.months import month_of
 from services.tracker.store.privacy import (
     SUPPRESSED_STATES,
     SUPPRESSING,
+    Erasure,
     Suppression,
     SuppressionKey,
     SuppressionPlace,
@@ -80,6 +83,57 @@ def known_suppressions(db: sqlite3.Connection, company: str, stream: str, recipi
         f"AND recipient IN ({_marks(recipients)})"
     )
     return {found for (found,) in db.execute(sql, (company, stream, *recipients)).fetchall()}
+
+
+def add_erasure(db: sqlite3.Connection, erasure: Erasure) -> None:
+    """See `PrivacyStore.add_erasure`."""
+    sql = "INSERT INTO erasures VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET time_ms = max(time_ms, excluded.time_ms)"
+    db.execute(sql, erasure)
+
+
+def read_erasures(db: sqlite3.Connection, after: Erasure | None, limit: int) -> list[Erasure]:
+    """See `PrivacyStore.erasures`."""
+    sql = (
+        "SELECT company, recipient, time_ms FROM erasures WHERE (company, recipient) > (?, ?) "
+        "ORDER BY company, recipient LIMIT ?"
+    )
+    company, recipient = (after.company, after.recipient) if after else ("", b"")
+    return [Erasure(*row) for row in db.execute(sql, (company, recipient, limit)).fetchall()]
+
+
+def drop_erasures(db: sqlite3.Connection, before_ms: int, limit: int) -> list[Erasure]:
+    """See `PrivacyStore.drop_erasures`."""
+    sql = "SELECT company, recipient, time_ms FROM erasures WHERE time_ms < ? ORDER BY company, recipient LIMIT ?"
+    found = [Erasure(*row) for row in db.execute(sql, (before_ms, limit)).fetchall()]
+    db.executemany("DELETE FROM erasures WHERE company = ? AND recipient = ?", [row[:2] for row in found])
+    return found
+
+
+def messages_to(db: sqlite3.Connection, company: str, spellings: Sequence[str], limit: int) -> list[str]:
+    """See `PrivacyStore.messages_to`."""
+    sql = (
+        "SELECT m.accepted_ms, m.place, m.id FROM messages m "  # noqa: S608 only marks
+        f"WHERE m.company = ? AND m.address IN ({_marks(spellings)}) LIMIT ?"
+    )
+    rows = db.execute(sql, (company, *spellings, limit)).fetchall()
+    return [f"{month_of(at)}-000-{place.hex()[:8]}-{UUID(bytes=id_)}" for at, place, id_ in rows]
+
+
+def read_erased(db: sqlite3.Connection, references: Sequence[str]) -> set[str]:
+    """See `PrivacyStore.erased`."""
+    found = set()
+    for reference in references:
+        message_id = reference[-_ID_CHARS:]
+        row = db.execute("SELECT head FROM messages WHERE id = ?", (UUID(message_id).bytes,)).fetchone()
+        if row is not None and head_decoder.decode(row[0]).erased:
+            found.add(message_id)
+    return found
+
+
+def forget_address(db: sqlite3.Connection, company: str, recipient: bytes) -> int:
+    """See `PrivacyStore.forget_address`."""
+    sql = "UPDATE suppressions SET address = NULL WHERE company = ? AND recipient = ? AND address IS NOT NULL"
+    return db.execute(sql, (company, recipient)).rowcount
 
 
 def _marks(values: Sequence[object]) -> str:

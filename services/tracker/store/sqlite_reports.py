@@ -149,7 +149,7 @@ def _hours(
 def _any(db: sqlite3.Connection, company: str, from_ms: int, to_ms: int) -> bool:
     if from_ms >= to_ms:
         return False
-    where = Conditions("m", company)
+    where = Conditions("m", company, counting=True)
     where.among("m.accepted_ms", from_ms, to_ms)
     return bool(where.fetch(db, _ANY, "LIMIT 1"))
 
@@ -158,7 +158,7 @@ def _count_edges(db: sqlite3.Connection, company: str, edges: Iterable[tuple[int
     """The messages of cut hours as rows of `rollups`."""
     rows: dict[RollupKey, list[int]] = {}
     for from_ms, to_ms in edges:
-        where = Conditions("m", company)
+        where = Conditions("m", company, counting=True)
         where.among("m.accepted_ms", from_ms, to_ms)
         sql, values = where.statement(_MESSAGES)
         for owner, packed, shared in db.execute(sql, values):

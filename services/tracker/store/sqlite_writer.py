@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -24,9 +24,11 @@ from services.tracker.store.changes import Change, apply, collect
 from services.tracker.store.privacy import SUPPRESSED_STATES
 from services.tracker.store.schema import COMMON_STATES
 from services.tracker.store.sqlite_feed import FeedWriter
+from services.tracker.store.sqlite_removal import Removal, forget_words
 from services.tracker.store.sqlite_rollups import Rollups, counted
 from services.tracker.words import fold_text
 
+T = TypeVar("T")
 _PACE_SECONDS = 120
 _LOOKUP = 30_000
 
@@ -104,14 +106,22 @@ class SqliteWriter:
         self._bodies = BodyWriter(connection)
         self._rollups = Rollups(connection)
         self._feed = FeedWriter(connection)
+        self._removal = Removal(connection, self._bodies, self._rollups)
         self._next = 1 + (connection.execute("SELECT max(n) FROM messages").fetchone()[0] or 0)
 
     def write(self, outcome: Outcome) -> Written:
         """One transaction, all or nothing."""
+        return self._transact(lambda: self._write(outcome))
+
+    def erase(self, company: str, message_ids: Sequence[str]) -> int:
+        """Makes these messages of a company what `erased_head` says, in one transaction; how many were not yet."""
+        return self._transact(lambda: self._removal.erase(company, message_ids))
+
+    def _transact(self, change: Callable[[], T]) -> T:
         before = self._next
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            written = self._write(outcome)
+            result = change()
             self._db.execute("COMMIT")
         except BaseException:
             self._groups.clear()
@@ -121,7 +131,7 @@ class SqliteWriter:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
-        return written
+        return result
 
     def _write(self, outcome: Outcome) -> Written:
         for group in outcome.groups:
@@ -203,7 +213,7 @@ class SqliteWriter:
         head, folded = applied.head, applied.head.folded
         if applied.body is not None:
             if old is not None and old.record[0]:
-                self._forget_words(n, old)
+                forget_words(self._db, self._bodies, n, old)
             rows.bodies.append((n, group_n or 0, applied.body))
             rows.words.append((n, fold_text(searchable(head, applied.body.text))))
             rows.tags += [(tag, n) for tag in head.tags]
@@ -241,14 +251,6 @@ class SqliteWriter:
             return stored.n, stored.company or company, group_n if stored.group_n is None else stored.group_n
         n, self._next = self._next, self._next + 1
         return n, company, group_n
-
-    def _forget_words(self, n: int, old: Head) -> None:
-        """The index keeps no text, so what is taken out must be given as it was put in."""
-        text = self._bodies.read(n).text
-        self._db.execute(
-            "INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)", (n, fold_text(searchable(old, text)))
-        )
-        self._db.executemany("DELETE FROM tags WHERE tag = ? AND message_n = ?", [(tag, n) for tag in old.tags])
 
     def _store(self, rows: Rows) -> None:
         db = self._db

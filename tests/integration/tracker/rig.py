@@ -29,6 +29,7 @@ class Sender:
 
     def __init__(self, queue: Queue, company: str = "acme", group_id: str = "june") -> None:
         self.queue = queue
+        self.accepted_ms = ACCEPTED_MS
         self.prefix = ids.reference_prefix(MONTH, 0, company, group_id)
         self.shared = SharedInfo(
             1,
@@ -57,7 +58,7 @@ class Sender:
                 self.message_id(index),
                 index,
                 0,
-                ACCEPTED_MS,
+                self.accepted_ms,
                 f"Person{index}@Example.com",
                 "Zoë",
                 f"Ångström{index}",

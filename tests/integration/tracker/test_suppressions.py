@@ -16,7 +16,9 @@ from morpheus_kit.errors import InvalidInputError, UnavailableError
 from morpheus_kit.queue.outcomes import Outcome
 from morpheus_kit.queue.scripts import Queue
 from services.tracker.consumer import Consumer
+from services.tracker.erasures import Erasures
 from services.tracker.inputs import Inputs
+from services.tracker.outbox import Outbox
 from services.tracker.paging import PageTokens
 from services.tracker.privacy_service import Privacy, address_of
 from services.tracker.queries import Queries
@@ -40,9 +42,14 @@ def rpcs_of(suppressions: Suppressions) -> TrackerService:
         cast("Reporting", None),
         cast("Inputs", None),
         cast("Webhooks", None),
-        Privacy(suppressions, cast("Unsubscribes", None)),
+        Privacy(suppressions, cast("Unsubscribes", None), cast("Erasures", None)),
         PageTokens(SECRET),
     )
+
+
+def consumer_of(queue: Queue, store: SqliteStore, suppressions: Suppressions) -> Consumer:
+    erasures = Erasures(store, [queue], HASHER, Outbox(""), SystemClock())
+    return Consumer(queue, store, suppressions, erasures, SystemClock(), "me")
 
 
 async def record_all(consumer: Consumer, queue: Queue) -> None:
@@ -82,7 +89,7 @@ async def test_bounces_and_complaints_suppress_every_stream_and_an_opt_out_its_o
     suppressions: Suppressions, store: SqliteStore, queue: Queue
 ) -> None:
     sender = Sender(queue)
-    consumer = Consumer(queue, store, suppressions, SystemClock(), "me")
+    consumer = consumer_of(queue, store, suppressions)
     await sender.commit(6)
     kinds = ("hard_bounced", "complained", "unsubscribed", "soft_bounced", "opened")
     for index, kind in enumerate(kinds):
@@ -147,7 +154,7 @@ async def test_a_queue_that_is_away_keeps_the_event_unacknowledged(
         raise UnavailableError
 
     sender = Sender(queue)
-    consumer = Consumer(queue, store, suppressions, SystemClock(), "me")
+    consumer = consumer_of(queue, store, suppressions)
     await sender.commit(1)
     await sender.send(0, kinds=("sent", "hard_bounced"))
     with monkeypatch.context() as patched:
@@ -155,7 +162,7 @@ async def test_a_queue_that_is_away_keeps_the_event_unacknowledged(
         with pytest.raises(UnavailableError):
             await record_all(consumer, queue)
     assert await queue.redis.xlen(queue.keys.outcomes) > 0
-    later = Consumer(queue, store, suppressions, SystemClock(), "me")
+    later = consumer_of(queue, store, suppressions)
     await record_all(later, queue)
     assert (await listed(queue))[""] == {HASHER.hash("acme", "person0@example.com")}
 

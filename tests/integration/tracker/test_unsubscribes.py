@@ -20,7 +20,7 @@ from services.tracker.store.sqlite import SqliteStore
 from services.tracker.suppressions import Suppressions
 from services.tracker.unsubscribes import Unsubscribes
 from tests.integration.tracker.rig import ACCEPTED_MS, SECRET, Sender
-from tests.integration.tracker.test_suppressions import listed, record_all
+from tests.integration.tracker.test_suppressions import consumer_of, listed, record_all
 
 LINKS = UnsubscribeLinks(SECRET)
 NOW_MS = ACCEPTED_MS + 5_000
@@ -48,7 +48,7 @@ def unsubscribes(store: SqliteStore, suppressions: Suppressions, queue: Queue) -
 
 @pytest.fixture
 def consumer(queue: Queue, store: SqliteStore, suppressions: Suppressions) -> Consumer:
-    return Consumer(queue, store, suppressions, SystemClock(), "me")
+    return consumer_of(queue, store, suppressions)
 
 
 @pytest.fixture

@@ -116,6 +116,11 @@ class TrackerServiceStub:
                 request_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.UnsubscribeRecipientRequest.SerializeToString,
                 response_deserializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.UnsubscribeRecipientResponse.FromString,
                 _registered_method=True)
+        self.EraseAddress = channel.unary_unary(
+                '/morpheus.tracker.v1.TrackerService/EraseAddress',
+                request_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.EraseAddressRequest.SerializeToString,
+                response_deserializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.EraseAddressResponse.FromString,
+                _registered_method=True)
 
 
 class TrackerServiceServicer:
@@ -238,6 +243,13 @@ class TrackerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EraseAddress(self, request, context):
+        """Erases a person of a company in every store. A repeat does what is left, and answers what it did.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TrackerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -320,6 +332,11 @@ def add_TrackerServiceServicer_to_server(servicer, server):
                     servicer.UnsubscribeRecipient,
                     request_deserializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.UnsubscribeRecipientRequest.FromString,
                     response_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.UnsubscribeRecipientResponse.SerializeToString,
+            ),
+            'EraseAddress': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseAddress,
+                    request_deserializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.EraseAddressRequest.FromString,
+                    response_serializer=morpheus_dot_tracker_dot_v1_dot_tracker__pb2.EraseAddressResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -756,6 +773,33 @@ class TrackerService:
             '/morpheus.tracker.v1.TrackerService/UnsubscribeRecipient',
             morpheus_dot_tracker_dot_v1_dot_tracker__pb2.UnsubscribeRecipientRequest.SerializeToString,
             morpheus_dot_tracker_dot_v1_dot_tracker__pb2.UnsubscribeRecipientResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseAddress(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/morpheus.tracker.v1.TrackerService/EraseAddress',
+            morpheus_dot_tracker_dot_v1_dot_tracker__pb2.EraseAddressRequest.SerializeToString,
+            morpheus_dot_tracker_dot_v1_dot_tracker__pb2.EraseAddressResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -73,6 +73,8 @@ class TrackerServiceStub:
     """Lets nothing more of the link's stream go to the person who has it; durable before it is answered, repeated the
     same. NOT_FOUND when it is not one of ours.
     """
+    EraseAddress: _grpc.UnaryUnaryMultiCallable[_tracker_pb2.EraseAddressRequest, _tracker_pb2.EraseAddressResponse]
+    """Erases a person of a company in every store. A repeat does what is left, and answers what it did."""
 
 @_typing.type_check_only
 class TrackerServiceAsyncStub(TrackerServiceStub):
@@ -119,6 +121,8 @@ class TrackerServiceAsyncStub(TrackerServiceStub):
     """Lets nothing more of the link's stream go to the person who has it; durable before it is answered, repeated the
     same. NOT_FOUND when it is not one of ours.
     """
+    EraseAddress: _aio.UnaryUnaryMultiCallable[_tracker_pb2.EraseAddressRequest, _tracker_pb2.EraseAddressResponse]  # type: ignore[assignment]
+    """Erases a person of a company in every store. A repeat does what is left, and answers what it did."""
 
 class TrackerServiceServicer(metaclass=_abc_1.ABCMeta):
     """TrackerService owns the records. Every request names a company and sees only its records;
@@ -258,5 +262,13 @@ class TrackerServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lets nothing more of the link's stream go to the person who has it; durable before it is answered, repeated the
         same. NOT_FOUND when it is not one of ours.
         """
+
+    @_abc_1.abstractmethod
+    def EraseAddress(
+        self,
+        request: _tracker_pb2.EraseAddressRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tracker_pb2.EraseAddressResponse, _abc.Awaitable[_tracker_pb2.EraseAddressResponse]]:
+        """Erases a person of a company in every store. A repeat does what is left, and answers what it did."""
 
 def add_TrackerServiceServicer_to_server(servicer: TrackerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

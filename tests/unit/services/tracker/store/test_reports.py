@@ -27,6 +27,7 @@ Step = tuple[str, int, str, int]
 """Group, message, kind of event or `record` or `group`, time."""
 
 BACK_TO_1 = """
+DROP TABLE erasures;
 DROP TABLE rollups; DROP TABLE feed; DROP TABLE suppressions;
 DROP INDEX messages_listed; DROP INDEX messages_of_group; DROP INDEX messages_notable; DROP INDEX messages_reason;
 ALTER TABLE messages DROP COLUMN place; ALTER TABLE groups DROP COLUMN versions;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -17,6 +18,7 @@ from services.tracker.store.schema import connect_writer
 from services.tracker.store.sqlite import SqliteStore
 from services.tracker.store.sqlite_writer import SqliteWriter
 from tests.conformance.cases import RecordStoreCases
+from tests.conformance.erasure_cases import ErasureCases
 from tests.conformance.privacy_cases import PrivacyCases
 from tests.conformance.report_cases import ReportCases
 from tests.conformance.samples import T0, Records, event, group, record
@@ -30,7 +32,7 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     await store.stop()
 
 
-class TestSqlite(RecordStoreCases, PrivacyCases, ReportCases):
+class TestSqlite(RecordStoreCases, PrivacyCases, ErasureCases, ReportCases):
     @pytest.fixture
     def records(self, store: SqliteStore) -> Records:
         async def reveal() -> None:
@@ -120,3 +122,33 @@ async def test_what_can_never_be_written_is_told_from_a_store_that_is_down(
     monkeypatch.setattr(SqliteWriter, "_write", write)
     with pytest.raises(seen):
         await store.write(Outcome())
+
+
+async def test_once_tidied_nothing_of_an_erased_person_is_in_the_files(store: SqliteStore, tmp_path: Path) -> None:
+    """Not in the word index, nor in what the bodies of a group have in common, nor where a page was freed."""
+
+    def kept(word: bytes) -> bool:
+        return any(word in path.read_bytes() for path in tmp_path.glob("records.db*"))
+
+    name = "zarathustra"
+    people = [f"{name}@example.com"] * 50 + [f"p{index}@example.com" for index in range(350)]
+    for start in range(0, len(people), 50):
+        batch = [
+            record(
+                index, address=people[index], html="", text=f"Dear {people[index].partition('@')[0]}, " + "x y " * 400
+            )
+            for index in range(start, start + 50)
+        ]
+        await store.write(
+            Outcome([group(total=len(people))], batch, [event(index) for index in range(start, start + 50)])
+        )
+    assert kept(name.encode())
+    references = await store.messages_to("acme", [f"{name}@example.com"], 100)
+    assert await store.erase("acme", references) == 50
+    await store.tidy()
+    assert not kept(name.encode())
+    assert kept(b"p77@example.com")
+    found = await store.messages("acme", MessageFilter(words=("p77",)), None, 9)
+    assert [each.head.address for each in found] == ["p77@example.com"]
+    async with asyncio.timeout(5):
+        await store.tidy()
