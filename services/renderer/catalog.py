@@ -158,8 +158,13 @@ class Catalog:
         return blob
 
     async def _publish(self, path: str, blob: Blob) -> None:
-        """Compiles a version and puts it into the cache; a broken one is only remembered."""
+        """Compiles a version and puts it into the cache; a broken one is only remembered.
+
+        One over which workers died or ran out of time is not: on a machine that is less busy it may be good.
+        """
         compiled = await self._compile(path, blob.content)
+        if compiled.died:
+            raise TemplateFailureError(compiled.code, compiled.text)
         self._compiled[path, blob.version] = msgspec.structs.replace(compiled, content=b"")
         self._known(path, blob.version)
         self._cache.put(path, blob.version, compiled.content)

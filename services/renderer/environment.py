@@ -126,11 +126,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def concat(self, pieces: Iterable[str]) -> str:
         """What the pieces of a template, a macro or a block make; OutputError as soon as that is too long."""
-        made, size = [], 0
+        made, size, most = [], 0, self._most_output
         for piece in pieces:
             size += len(piece)
-            if size > self._most_output:
-                error = OutputError(f"it prints more than {self._most_output} characters")
+            if size > most:
+                error = OutputError(f"it prints more than {most} characters")
                 if hasattr(pieces, "throw"):
                     pieces.throw(error)  # where the template stands now, so that the error names the line
                 raise error

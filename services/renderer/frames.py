@@ -44,7 +44,7 @@ class Compiled(msgspec.Struct, frozen=True):
     """Each reference is the names of which one must exist; an optional one may miss altogether.
 
     `content` is the template's file of the shared cache; with a `code` there is none, and `text` says why, `line`
-    where (0: as a whole).
+    where (0: as a whole). `died`: no worker has lived to say so, and another time one may.
     """
 
     required: list[list[str]] = []
@@ -53,6 +53,7 @@ class Compiled(msgspec.Struct, frozen=True):
     text: str = ""
     content: bytes = b""
     line: int = 0
+    died: bool = False
 
 
 class Reference(msgspec.Struct, frozen=True):
@@ -74,6 +75,7 @@ class Description(msgspec.Struct, frozen=True):
     code: str = ""
     text: str = ""
     line: int = 0
+    died: bool = False
 
 
 class Content(msgspec.Struct, frozen=True):

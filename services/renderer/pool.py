@@ -28,6 +28,8 @@ from services.renderer.watch import START_SECONDS, Watch, kill
 log = logs.get_logger(__name__)
 
 STARTS = 3
+MOST_DEATHS = 3
+"""Of workers over one message or template, until that is what kills them."""
 STOP_SECONDS = 2.0
 # glibc gives each freed HTML tree back to the kernel and faults it in again for the next; workers keep it instead.
 ALLOCATOR = {
@@ -190,14 +192,19 @@ class WorkerPool:
         return await self._analyse(frames.DESCRIBE, Compile(path, source), Description)
 
     async def _analyse(self, kind: int, order: Compile, answer: type[Analysis]) -> Analysis:
-        async with self.worker() as worker:
-            try:
-                await worker.order(Frame(kind, msgspec.msgpack.encode(order)))
-                done = await worker.receive()
-            except WorkerDiedError as exc:
-                what = "takes too long" if exc.timed_out else "ended its worker"
-                return answer(code=ReasonCode.TEMPLATE_INVALID.value, text=f"compiling {order.path} {what}")
-        return msgspec.msgpack.decode(done.payload, type=answer)
+        """Again when a worker dies over it: it may have been killed for something else."""
+        what = "ended its worker more than once"
+        for _ in range(MOST_DEATHS):
+            async with self.worker() as worker:
+                try:
+                    await worker.order(Frame(kind, msgspec.msgpack.encode(order)))
+                    done = await worker.receive()
+                    return msgspec.msgpack.decode(done.payload, type=answer)
+                except WorkerDiedError as exc:
+                    if exc.timed_out:
+                        what = "takes too long"
+                        break
+        return answer(code=ReasonCode.TEMPLATE_INVALID.value, text=f"compiling {order.path} {what}", died=True)
 
     def _end(self, worker: Worker) -> None:
         """At once; `stop` waits for those that have not gone by then."""

@@ -17,13 +17,12 @@ from services.renderer import frames, wire
 from services.renderer.catalog import Catalog
 from services.renderer.files import GroupFiles, Place
 from services.renderer.frames import Content, Frame
-from services.renderer.pool import Worker, WorkerDiedError, WorkerPool
+from services.renderer.pool import MOST_DEATHS, Worker, WorkerDiedError, WorkerPool
 from services.renderer.shared_cache import LostTemplatesError
 
 log = logs.get_logger(__name__)
 
 ENDLESS_AFTER = 3
-MOST_DEATHS = 3
 MOST_LOSSES = 5
 
 

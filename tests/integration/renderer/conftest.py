@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import grpc
 import pytest
 
+from morpheus_kit.blobs import Blob, FolderStore
 from morpheus_kit.rpc.client import open_channel
 from morpheus_kit.rpc.server import RpcServer
 from services.renderer.app import build
@@ -45,3 +47,18 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
         stopping.set()
         await task
     assert not list((tmp_path / "cache").glob("*")), "the cache folder is left behind"
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each file was read from the store."""
+    counted: Counter[str] = Counter()
+    plain = FolderStore.read
+
+    async def call(self: FolderStore, path: str, limit: int, pinned: str = "") -> Blob:
+        counted[path] += 1
+        await asyncio.sleep(0.05)  # as far as S3: those who want the same meanwhile must wait for it
+        return await plain(self, path, limit, pinned)
+
+    monkeypatch.setattr(FolderStore, "read", call)
+    return counted

@@ -21,12 +21,17 @@ def _png_part(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-PIXEL = (
-    b"\x89PNG\r\n\x1a\n"
-    + _png_part(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
-    + _png_part(b"IDAT", zlib.compress(bytes(2)))
-    + _png_part(b"IEND", b"")
-)
+def png(width: int, height: int, rows: bytes) -> bytes:
+    """An image; each row of RGB triples has a zero byte before it, or whatever filter it names."""
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + _png_part(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+        + _png_part(b"IDAT", zlib.compress(rows))
+        + _png_part(b"IEND", b"")
+    )
+
+
+PIXEL = png(1, 1, bytes(4))
 
 
 class Renderer:

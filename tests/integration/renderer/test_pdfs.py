@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import random
+import re
 from typing import Any
 
 import pypdf
+from fontTools.fontBuilder import FontBuilder  # type: ignore[import-untyped]  # no types published
+from fontTools.pens.ttGlyphPen import TTGlyphPen  # type: ignore[import-untyped]  # no types published
 
-from tests.integration.renderer.rig import PIXEL, Start, codes
+from tests.integration.renderer.rig import PIXEL, Start, codes, png
 
 
 async def test_pdf_shows_its_html_and_files_of_the_store(start: Start) -> None:
@@ -50,6 +54,7 @@ def drawn(source: str) -> str:
     return f"<img src='data:image/svg+xml;base64,{base64.b64encode(source.encode()).decode()}'>"
 
 
+NOISE = png(100, 100, b"".join(b"\0" + random.Random(row).randbytes(300) for row in range(100)))
 SECRET = "http://127.0.0.1:9/secret"
 # (what the document says, what the reason names)
 UNREACHABLE = [
@@ -158,15 +163,54 @@ async def test_what_pdfs_never_fetch_is_not_fetched(start: Start) -> None:
     assert codes(answers)[: len(IGNORED)] == [""] * len(IGNORED)
 
 
-async def test_pdf_of_too_many_pages_fails_its_message(start: Start) -> None:
-    renderer = await start(render_timeout=20, pdf_pages=3)
+async def test_pdf_of_too_many_pages_or_bytes_fails_its_message(start: Start) -> None:
+    renderer = await start(render_timeout=20, pdf_pages=3, pdf_bytes=30_000)
     pages = "<p style='break-after: page'>a</p>"
     pdfs = [{"name": f"{count}.pdf", "html": pages * count + "z"} for count in (2, 3)]
+    pdfs.append({"name": "noise.pdf", "html": f"<img src='data:image/png;base64,{base64.b64encode(NOISE).decode()}'>"})
     answers = await renderer.render(*[{"context": {"x": 1}, "pdf_attachments": [pdf]} for pdf in pdfs])
-    assert [answer.failure.text for answer in answers] == [
-        "",
-        "PDF '3.pdf': it has more than 3 pages",
-    ]
+    fits, long, large = (answer.failure.text for answer in answers)
+    assert (fits, long) == ("", "PDF '3.pdf': it has more than 3 pages")
+    assert re.fullmatch(r"PDF 'noise\.pdf': it has \d{5} bytes, more than 30000", large)
+
+
+async def test_font_of_one_document_is_not_used_in_others(start: Start) -> None:
+    """They share one font configuration on each worker, which knows the machine's fonts only."""
+    renderer = await start(render_timeout=20)
+    source = f"url(data:font/ttf;base64,{base64.b64encode(own_font()).decode()})"
+    face = f"<style>@font-face {{ font-family: 'Own Face'; src: {source} }}</style>"
+    text = "<p style=\"font-family: 'Own Face'\">a</p>"
+    pages = [text + "1", face + text, text + "2"]
+    answers = await renderer.render(
+        *[{"context": {"x": 1}, "pdf_attachments": [{"name": "a.pdf", "html": page}]} for page in pages]
+    )
+    assert ["Own-Face" in fonts(answer.attachments[0].content) for answer in answers] == [False, True, False]
+
+
+def own_font() -> bytes:
+    """A font with one letter."""
+    builder = FontBuilder(1000, isTTF=True)
+    builder.setupGlyphOrder([".notdef", "a"])
+    builder.setupCharacterMap({ord("a"): "a"})
+    pen = TTGlyphPen(None)
+    for move, point in ((pen.moveTo, (0, 0)), (pen.lineTo, (0, 500)), (pen.lineTo, (500, 0))):
+        move(point)
+    pen.closePath()
+    builder.setupGlyf({".notdef": TTGlyphPen(None).glyph(), "a": pen.glyph()})
+    builder.setupHorizontalMetrics({".notdef": (600, 0), "a": (600, 0)})
+    builder.setupHorizontalHeader(ascent=800, descent=-200)
+    builder.setupNameTable({"familyName": "Own Face", "styleName": "Regular", "psName": "Own-Face"})
+    builder.setupOS2()
+    builder.setupPost()
+    file = io.BytesIO()
+    builder.save(file)
+    return file.getvalue()
+
+
+def fonts(pdf: bytes) -> str:
+    """Names of the fonts that a document brings."""
+    resources: Any = pypdf.PdfReader(io.BytesIO(pdf)).pages[0]["/Resources"]
+    return " ".join(str(font.get_object()["/BaseFont"]) for font in resources["/Font"].values())
 
 
 async def test_same_pdf_is_made_once_for_all_workers_and_slices(start: Start) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from typing import Any
 
 import grpc
@@ -186,6 +188,21 @@ async def test_attachments_out_of_the_store_are_refused(start: Start) -> None:
     answers = await renderer.render(*[{"context": {"x": 1}, "stored_attachments": [{"path": p}]} for p in paths])
     assert codes(answers) == ["attachment_missing"] * 4 + ["message_too_large"]
     assert all(path in answer.failure.text for path, answer in zip(paths, answers, strict=True))
+
+
+async def test_shared_attachment_is_read_once_for_all_slices_and_workers_of_a_group(
+    start: Start, read: Counter[str]
+) -> None:
+    renderer = await start(render_workers=2)
+    renderer.write("terms.txt", "terms")
+    recipient = {"context": {"x": 1}, "stored_attachments": [{"path": "terms.txt"}]}
+    parts = await asyncio.gather(*[renderer.render(*[recipient] * 20, group_id="g") for _ in range(4)])
+    assert [attachment.content for part in parts for answer in part for attachment in answer.attachments] == [
+        b"terms"
+    ] * 80
+    assert read["terms.txt"] == 1
+    await renderer.render(recipient, group_id="h")
+    assert read["terms.txt"] == 2
 
 
 async def test_store_that_is_away_answers_not_now_and_costs_no_worker(

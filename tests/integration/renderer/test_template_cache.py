@@ -10,7 +10,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from morpheus_kit.blobs import Blob, FolderStore
 from tests.integration.renderer.rig import Renderer, Start, codes
 
 WORKERS = 8
@@ -30,6 +29,22 @@ Environment.compile = compile
 """
 
 
+KILL_COMPILING = """
+import os, signal
+from jinja2 import Environment
+
+plain = Environment.compile
+
+def compile(self, source, name=None, *arguments, **named):
+    for left in sorted(os.listdir({lives!r})):
+        os.unlink(os.path.join({lives!r}, left))
+        os.kill(os.getpid(), signal.SIGKILL)
+    return plain(self, source, name, *arguments, **named)
+
+Environment.compile = compile
+"""
+
+
 @pytest.fixture
 def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Counter[str]]:
     """What all processes that are started from now on have compiled: `path html` or `path text`, how often."""
@@ -39,21 +54,6 @@ def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Co
     (tmp_path / "site" / "sitecustomize.py").write_text(COUNT_COMPILING.format(log=str(log)))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
     return lambda: Counter(log.read_text().splitlines())
-
-
-@pytest.fixture
-def read(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often each file was read from the store."""
-    counted: Counter[str] = Counter()
-    plain = FolderStore.read
-
-    async def call(self: FolderStore, path: str, limit: int, pinned: str = "") -> Blob:
-        counted[path] += 1
-        await asyncio.sleep(0.05)  # as far as S3: those who want the same meanwhile must wait for it
-        return await plain(self, path, limit, pinned)
-
-    monkeypatch.setattr(FolderStore, "read", call)
-    return counted
 
 
 def files(renderer: Renderer) -> set[str]:
@@ -130,6 +130,25 @@ async def test_more_templates_than_there_is_room_for_are_rendered_all_the_same(s
     assert [answer.text for [answer] in answers] == groups * 3
     assert sum(path.stat().st_size for path in templates(renderer)) <= room
     assert len(templates(renderer)) < len(groups)
+
+
+async def test_worker_that_is_killed_while_it_compiles_does_not_break_the_template(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lives = tmp_path / "lives"
+    for folder in (lives, tmp_path / "site"):
+        folder.mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(KILL_COMPILING.format(lives=str(lives)))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    renderer = await start()
+    for deaths, failure in ((1, ""), (3, "compiling inner.html ended its worker more than once")):
+        for number in range(deaths):
+            (lives / str(number)).touch()
+        renderer.write("inner.html", f"{deaths} {{{{ x }}}}")
+        warmed = await renderer.warm("inner.html")
+        assert warmed.failure.text == failure
+        assert bool(warmed.versions) != bool(failure)
+    assert (await renderer.warm("inner.html")).versions, "what killed the workers was not the template"
 
 
 async def test_killed_workers_leave_nothing_behind(start: Start) -> None:

@@ -114,6 +114,22 @@ async def test_broken_version_is_compiled_once_and_named_each_time(cache: OwnedC
     assert setting.compiled == ["a"]
 
 
+async def test_version_over_which_workers_died_is_tried_again(
+    cache: OwnedCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = Setting(cache, a="x")
+
+    async def die(path: str, source: bytes) -> Compiled:
+        return Compiled(code="template_invalid", text=f"compiling {path} takes too long", died=True)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(setting.catalog, "_compile", die)
+        for _ in range(2):
+            with pytest.raises(TemplateFailureError, match="takes too long"):
+                await setting.catalog.warm(["a"])
+    assert list(await setting.catalog.warm(["a"])) == ["a"]
+
+
 async def test_missing_template_is_asked_for_each_time(cache: OwnedCache) -> None:
     setting = Setting(cache)
     with pytest.raises(TemplateFailureError, match="a is not in the template store"):
