@@ -13,6 +13,8 @@ from morpheus_kit.queue.connection import open_redis
 from morpheus_kit.queue.outcomes import Outcome, pack_outcome, unpack_outcome
 from morpheus_kit.queue.scripts import Queue
 from services.tracker.consumer import Consumer
+from services.tracker.erasures import Erasures
+from services.tracker.outbox import Outbox
 from services.tracker.suppressions import Suppressions
 from tests.conformance.samples import T0, Records, event, group, record
 from tests.valkey import running_valkey
@@ -31,8 +33,10 @@ async def queue(tmp_path: Path) -> AsyncIterator[Queue]:
 
 async def test_poisoned_messages_are_buried_and_the_others_recorded(records: Records, queue: Queue) -> None:
     clock = ManualClock(T0 + 10_000)
-    suppressions = Suppressions(records.store, [queue], AddressHasher("0123456789abcdef"), clock)
-    consumer = Consumer(queue, records.store, suppressions, clock, "me")
+    hasher = AddressHasher("0123456789abcdef")
+    suppressions = Suppressions(records.store, [queue], hasher, clock)
+    erasures = Erasures(records.store, [queue], hasher, Outbox(""), clock)
+    consumer = Consumer(queue, records.store, suppressions, erasures, clock, "me")
     bad, late = event(0, detail=NO_NUMBER), event(2, "delivered", source="test", at=T0 + 9, detail=NO_NUMBER)
     entries = [
         Outcome([group(total=4)], [record(0), record(1), record(2)], [bad, event(1), event(2)]),
