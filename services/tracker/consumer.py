@@ -184,7 +184,8 @@ class Consumer:
         if piece.groups or piece.group_events:
             return
         try:
-            await self._store.write(strip(piece, repr(error)))
+            _, unwelcome = await self._store.write(strip(piece, repr(error)))
+            await self._suppressions.follow(unwelcome)
         except StoreDownError:
             raise
         except Exception as exc:  # noqa: BLE001  what was said of it is in `dead`, and nothing more can be done

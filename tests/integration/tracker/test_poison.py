@@ -64,6 +64,18 @@ async def test_event_that_is_refused_leaves_the_record_whole(tracker: Any, sende
     assert len(await _letters(sender)) == 1
 
 
+async def test_hard_bounce_that_is_kept_stripped_suppresses_all_the_same(
+    tracker: Any, sender: Sender, redis: Redis
+) -> None:
+    await sender.commit(1)
+    await sender.send(0, kinds=("sent",))
+    await sender.add(events=[sender.event(0, "hard_bounced", detail={"cost_micros": "x", "cost_currency": "GBP"})])
+    stub = await tracker()
+    await until(lambda: redis.xlen(sender.queue.keys.outcomes), lambda length: length == 0)
+    listed = await stub.ListSuppressions(pb.ListSuppressionsRequest(company_code="acme"))
+    assert [each.address for each in listed.suppressions] == ["Person0@Example.com"]
+
+
 async def test_whole_record_is_kept_where_the_letter_was_not_written(
     tracker: Any, sender: Sender, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
