@@ -43,6 +43,7 @@ _BATCH_BYTES: Final = 2 * 1024 * 1024
 _FIRST_PAUSE, _LAST_PAUSE = 0.2, 5.0
 _BEGINNING, _NEW = "0-0", ">"
 _MOST_REFUSED: Final = 100
+_PASSING: Final = (StoreDownError, UnavailableError, RedisError)
 
 
 class Decoded(NamedTuple):
@@ -169,7 +170,7 @@ class Consumer:
                 refused, unwelcome = await self._store.write(piece)
                 await self._suppressions.follow(unwelcome)
                 await self._erasures.follow(self._queue, piece)
-            except (StoreDownError, UnavailableError):
+            except _PASSING:
                 raise
             except Exception as exc:  # noqa: BLE001  as above
                 if self._is_newer(item.entry_id, exc):
@@ -186,7 +187,7 @@ class Consumer:
         try:
             _, unwelcome = await self._store.write(strip(piece, repr(error)))
             await self._suppressions.follow(unwelcome)
-        except StoreDownError:
+        except _PASSING:
             raise
         except Exception as exc:  # noqa: BLE001  what was said of it is in `dead`, and nothing more can be done
             log.error("stripped_record_refused", partition=self._keys.partition, error=repr(exc))  # noqa: TRY400
