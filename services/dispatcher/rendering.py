@@ -9,6 +9,7 @@ import grpc.aio
 from morpheus.renderer.v1 import renderer_pb2, renderer_pb2_grpc
 
 from morpheus_kit.contents import message_content
+from morpheus_kit.errors import ThrottledError, UnavailableError
 from morpheus_kit.rpc.client import open_channel
 from morpheus_kit.rpc.status import from_rpc_error
 from services.dispatcher.results import Held
@@ -48,7 +49,7 @@ class Renderer:
     async def render(
         self, group: renderer_pb2.GroupContent, held: Sequence[Held]
     ) -> AsyncGenerator[Sequence[renderer_pb2.RenderedMessage]]:
-        """Rendered or failed messages in chunks of about 1 MiB, in any order."""
+        """Rendered or failed messages in chunks of about 1 MiB, in any order. UnavailableError also when it is busy."""
         assert self._stub is not None  # noqa: S101  started before it is used
         heavy = sum(1 for each in held if each.message.pdfs or each.message.files)
         deadline = min(_MIN_DEADLINE + heavy * self._render_timeout, _MAX_DEADLINE)
@@ -58,4 +59,5 @@ class Renderer:
             async for response in self._stub.RenderMessages(request, timeout=deadline):
                 yield response.messages
         except grpc.RpcError as exc:
-            raise from_rpc_error(exc) from exc
+            error = from_rpc_error(exc)
+            raise UnavailableError("The renderer is busy.") if isinstance(error, ThrottledError) else error from exc

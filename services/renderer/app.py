@@ -8,6 +8,7 @@ from morpheus_kit.blobs import open_store
 from morpheus_kit.clock import SystemClock
 from morpheus_kit.lifecycle import Unit
 from morpheus_kit.rpc.server import RpcServer
+from services.renderer.backlog import Backlog
 from services.renderer.catalog import Catalog
 from services.renderer.config import Config
 from services.renderer.files import GroupFiles
@@ -30,7 +31,7 @@ def build(config: Config) -> Unit:
     )
     pool = WorkerPool(cache, limits)
     catalog = Catalog(store, cache, pool.compile, SystemClock(), config.seconds_seen)
-    slices = SliceRunner(pool, catalog, GroupFiles(store, config.max_message))
+    slices = SliceRunner(pool, catalog, GroupFiles(store, config.max_message), Backlog(config.render_backlog))
     previewer = Previewer(downgrade=config.sms_downgrade)
     service = RendererService(catalog, slices, Inspector(store, pool.describe), previewer)
     server = RpcServer(config.renderer_addr, service.register)

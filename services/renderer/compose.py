@@ -24,8 +24,10 @@ from services.renderer.text import inline_css, one_line, text_of
 # Steps are taken by so many messages together: each library's code and data then stay in the CPU's caches, which
 # takes a third off the whole.
 BATCH = 128
-# A batch of large messages ends earlier, so that one fails for its own size only and not for that of those beside it.
-BATCH_CHARACTERS = 8_000_000
+# A batch of large messages ends earlier, so that one fails for its own size only and not for that of those beside it;
+# and an order may end in the middle of a batch, when what was rendered of its rest is lost.
+BATCH_CHARACTERS = 1_000_000
+BATCH_WITH_FILES = 8
 PDF_TYPE = "application/pdf"
 Variables = dict[str, Any]
 
@@ -218,7 +220,8 @@ class SliceRenderer:
     ) -> list[Draft]:
         """The next batch, as its templates make it."""
         drafts, size = [], 0
-        for position in range(first, min(first + BATCH, len(messages))):
+        most = BATCH_WITH_FILES if _has_files(messages[first]) else BATCH
+        for position in range(first, min(first + most, len(messages))):
             draft = Draft(messages[position])
             self._attempt(renderer.render, draft, position)
             drafts.append(draft)
@@ -259,6 +262,10 @@ class SliceRenderer:
         if size > self._settings.max_message:
             text = f"the message with its attachments has more than {self._settings.max_message} bytes"
             raise RenderError(ReasonCode.MESSAGE_TOO_LARGE, text)
+
+
+def _has_files(message: renderer_pb2.MessageContent) -> bool:
+    return bool(message.pdf_attachments or message.stored_attachments)
 
 
 def failed(message_id: str, error: RenderError) -> bytes:

@@ -102,6 +102,12 @@ class Config(Settings):
         description="Resident memory of a worker above which it is replaced between two slices. A worker with PDFs "
         "needs about 80 MB and keeps what its largest document needed.",
     )
+    render_backlog: int = Field(
+        256 * 1024**2,
+        ge=128 * 1024**2,
+        description="Bytes of requests that wait and of answers that nobody has read, above which further calls are "
+        "told to come later (`RESOURCE_EXHAUSTED`); one group may hold a quarter. The front needs about twice as much.",
+    )
     pdf_pages: int = Field(
         200,
         ge=1,

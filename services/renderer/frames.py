@@ -1,5 +1,7 @@
 """What passes through the pipes between the front and its workers: frames of length, kind and payload.
 
+A RENDER order may end before its last messages: what the CHUNKs count is answered, the rest is to be ordered again.
+
 Front to worker: RENDER (a serialized RenderMessagesRequest), COMPILE or DESCRIBE (a `Compile`), and CONTENT in answer
 to FETCH. Worker to front: READY once, then per order any number of CHUNK and FETCH, and at its end DONE (with a
 `Compiled` after COMPILE, a `Description` after DESCRIBE), REFUSED, when it is no order, or LOST, when the shared cache

@@ -19,6 +19,7 @@ from morpheus_kit.config import PREFIX
 from morpheus_kit.errors import UnavailableError
 from morpheus_kit.reasons import ReasonCode
 from services.renderer import frames
+from services.renderer.fair_queue import FairQueue
 from services.renderer.frames import Compile, Compiled, Description, Frame, Progress
 from services.renderer.settings import RenderSettings
 from services.renderer.shared_cache import OwnedCache
@@ -141,7 +142,7 @@ class WorkerPool:
     def __init__(self, cache: OwnedCache, limits: PoolLimits) -> None:
         self._cache = cache
         self._limits = limits
-        self._slots: asyncio.LifoQueue[Worker | None] = asyncio.LifoQueue()
+        self._slots: FairQueue[Worker | None] = FairQueue()
         self._ended: list[Worker] = []
         self._started = 0
 
@@ -150,13 +151,12 @@ class WorkerPool:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._start_worker()) for _ in range(self._limits.workers)]
         for task in tasks:
-            self._slots.put_nowait(task.result())
+            self._slots.put(task.result())
 
     async def stop(self) -> None:
         """Ends the workers that are idle, kills the others, removes the shared folder."""
         async with asyncio.TaskGroup() as group:
-            while not self._slots.empty():
-                worker = self._slots.get_nowait()
+            for worker in self._slots.take_idle():
                 if worker is not None:
                     group.create_task(worker.stop())
             for worker in self._ended:
@@ -164,9 +164,12 @@ class WorkerPool:
         self._cache.remove()
 
     @contextlib.asynccontextmanager
-    async def worker(self) -> AsyncIterator[Worker]:
-        """A worker that nobody else uses; one that is left in the middle of an order is replaced."""
-        worker = await self._slots.get()
+    async def worker(self, owner: str) -> AsyncIterator[Worker]:
+        """A worker that nobody else uses, when it is the turn of `owner`.
+
+        One that is left in the middle of an order is replaced.
+        """
+        worker = await self._slots.get(owner)
         try:
             if worker is None or not worker.alive:
                 worker = None  # the slot stays free when no worker can be started
@@ -181,7 +184,7 @@ class WorkerPool:
                 log.info("render_worker_recycled", pid=worker.pid, resident_bytes=held)
                 self._end(worker)  # it is idle: nothing is lost
                 worker = None
-            self._slots.put_nowait(worker)
+            self._slots.put(worker)
 
     async def compile(self, path: str, source: bytes) -> Compiled:
         """One template, by any worker."""
@@ -195,7 +198,7 @@ class WorkerPool:
         """Again when a worker dies over it: it may have been killed for something else."""
         what = "ended its worker more than once"
         for _ in range(MOST_DEATHS):
-            async with self.worker() as worker:
+            async with self.worker("") as worker:
                 try:
                     await worker.order(Frame(kind, msgspec.msgpack.encode(order)))
                     done = await worker.receive()

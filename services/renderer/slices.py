@@ -1,11 +1,15 @@
-"""Runs slices on workers: passes chunks on, serves files, and retries what a dying worker has left."""
+"""Runs slices on workers: passes answers on, serves files, and retries what a dying worker has left.
+
+A worker is held for one order at a time and gives its answers to the front, which gives them to the caller. So a caller
+that reads slowly keeps no worker from the others, and has no more in the front than one order brings.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import msgspec
 from morpheus.renderer.v1 import renderer_pb2
@@ -14,6 +18,7 @@ from morpheus_kit import logs
 from morpheus_kit.errors import InvalidInputError, NotFoundError, TooLargeError, UnavailableError
 from morpheus_kit.reasons import ReasonCode
 from services.renderer import frames, wire
+from services.renderer.backlog import Backlog
 from services.renderer.catalog import Catalog
 from services.renderer.files import GroupFiles, Place
 from services.renderer.frames import Content, Frame
@@ -34,27 +39,48 @@ class Batch:
     deaths: int = 0
 
 
+@dataclass(slots=True)
+class Order:
+    """What a worker has made of messages of `owner`; `away`: the error of a store that did not answer meanwhile."""
+
+    owner: str
+    answers: deque[bytes] = field(default_factory=deque)
+    answered: int = 0
+    away: UnavailableError | None = None
+
+
 class SliceRunner:
     """Renders the messages of a group: every one is answered once, whatever happens to workers."""
 
-    def __init__(self, pool: WorkerPool, catalog: Catalog, files: GroupFiles) -> None:
+    def __init__(self, pool: WorkerPool, catalog: Catalog, files: GroupFiles, backlog: Backlog | None = None) -> None:
         self._pool = pool
         self._catalog = catalog
         self._files = files
+        self._backlog = backlog or Backlog()
 
     async def run(self, group: bytes, messages: Sequence[bytes], owner: str = "") -> AsyncGenerator[bytes, None]:
-        """Serialized RenderMessagesResponses. Slices of the same `owner` share the files that they read."""
+        """Serialized RenderMessagesResponses. Slices of the same `owner` share the files that they read.
+
+        ThrottledError: too much of the owner's, or of all, is waiting or not read.
+        """
+        with self._backlog.hold(owner, len(group) + sum(map(len, messages))) as holding:
+            async with aclosing(self._orders(group, messages, owner)) as answers:
+                async for unread in answers:
+                    holding.add(sum(map(len, unread)))
+                    while unread:
+                        size = len(unread[0])
+                        yield unread.popleft()
+                        holding.add(-size)
+
+    async def _orders(self, group: bytes, messages: Sequence[bytes], owner: str) -> AsyncGenerator[deque[bytes], None]:
+        """Answers of one order after another; no worker is held between them."""
         todo = deque([Batch(messages)])
         timeouts = losses = 0
         while todo:
             batch = todo.popleft()
-            answered = 0
+            order = Order(owner)
             try:
-                async with aclosing(self._attempt(group, batch.messages, owner)) as chunks:
-                    async for chunk in chunks:
-                        answered += chunk.count
-                        timeouts = 0
-                        yield chunk.payload
+                await self._attempt(group, batch.messages, order)
             except LostTemplatesError as lost:
                 losses += 1
                 if losses > MOST_LOSSES:
@@ -62,30 +88,35 @@ class SliceRunner:
                 await self._catalog.replace(lost.versions)
                 todo.appendleft(batch)
             except WorkerDiedError as death:
-                left = replace(batch, messages=batch.messages[answered:])
-                timeouts += death.timed_out
+                left = replace(batch, messages=batch.messages[order.answered :])
+                timeouts = death.timed_out + (0 if order.answered else timeouts)
                 endless = timeouts >= ENDLESS_AFTER
-                failed, again = after_death(left, death.position - answered, death, endless=endless)
+                failed, again = after_death(left, death.position - order.answered, death, endless=endless)
                 if failed:
-                    yield wire.response([_failure(message, death) for message in failed])
+                    order.answers.append(wire.response([_failure(message, death) for message in failed]))
                 todo.extendleft(reversed(again))
+            else:
+                timeouts = 0
+                todo.extendleft(_batch(batch.messages[order.answered :]))
+            yield order.answers
+            if order.away is not None:
+                raise order.away
 
-    async def _attempt(self, group: bytes, messages: Sequence[bytes], owner: str) -> AsyncGenerator[Frame, None]:
-        async with self._pool.worker() as worker:
+    async def _attempt(self, group: bytes, messages: Sequence[bytes], order: Order) -> None:
+        """Fills in what a worker answers to the first of `messages`, at least one of them."""
+        async with self._pool.worker(order.owner) as worker:
             await worker.order(Frame(frames.RENDER, wire.join(group, messages)))
-            away: UnavailableError | None = None
             while (frame := await worker.receive()).kind != frames.DONE:
                 if frame.kind == frames.REFUSED:
                     raise InvalidInputError("The messages are not those of a RenderMessagesRequest.")
                 if frame.kind == frames.LOST:
                     raise LostTemplatesError(msgspec.msgpack.decode(frame.payload, type=dict[str, str]))
                 if frame.kind == frames.FETCH:
-                    place = (owner, frame.payload.decode(errors="replace"))
-                    away = await self._serve_file(worker, place, away)
-                elif away is None:
-                    yield frame
-        if away is not None:
-            raise away
+                    place = (order.owner, frame.payload.decode(errors="replace"))
+                    order.away = await self._serve_file(worker, place, order.away)
+                elif order.away is None:
+                    order.answers.append(frame.payload)
+                    order.answered += frame.count
 
     async def _serve_file(self, worker: Worker, place: Place, away: UnavailableError | None) -> UnavailableError | None:
         """Gives the worker what it waits for; returns the error when the store is away.

@@ -32,8 +32,10 @@ from services.renderer.settings import RenderSettings
 from services.renderer.shared_cache import LostTemplatesError, SharedCache
 
 CHUNK_BYTES = 1024 * 1024
-CHUNK_MESSAGES = 500
-CHUNK_SECONDS = 0.5
+# An order ends after so much, though messages of it are left: the front asks for them when its caller reads on, and
+# others have their turn between.
+ORDER_BYTES = 4 * CHUNK_BYTES
+ORDER_SECONDS = 0.5
 PR_SET_PDEATHSIG = 1
 
 
@@ -78,20 +80,23 @@ class Worker:
         except DecodeError:
             self._send(Frame(frames.REFUSED))
             return
-        chunk: list[bytes] = []
-        size, sent_at = 0, time.monotonic()
         try:
             pinned = self._sets.get(request.group.versions, strict=request.group.missing_variables != "empty")
         except LostTemplatesError as exc:
             self._send(Frame(frames.LOST, msgspec.msgpack.encode(exc.versions)))
             return
+        until, total = time.monotonic() + ORDER_SECONDS, 0
+        chunk: list[bytes] = []
+        size = 0
         for answer in self._slices.render(request, pinned):
-            late = time.monotonic() - sent_at > CHUNK_SECONDS
-            if chunk and (late or size + len(answer) > CHUNK_BYTES or len(chunk) >= CHUNK_MESSAGES):
+            if chunk and size + len(answer) > CHUNK_BYTES:
                 self._send_chunk(chunk)
-                chunk, size, sent_at = [], 0, time.monotonic()
+                chunk, size = [], 0
             chunk.append(answer)
             size += len(answer)
+            total += len(answer)
+            if total >= ORDER_BYTES or time.monotonic() >= until:
+                break
         if chunk:
             self._send_chunk(chunk)
         self._send(Frame(frames.DONE))

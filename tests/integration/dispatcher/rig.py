@@ -16,7 +16,7 @@ import grpc.aio
 from morpheus.dispatcher.v1 import dispatcher_pb2_grpc
 from morpheus.renderer.v1 import renderer_pb2, renderer_pb2_grpc
 
-from morpheus_kit.errors import TemplateChangedError
+from morpheus_kit.errors import TemplateChangedError, ThrottledError
 from morpheus_kit.ids import message_id, reference_prefix
 from morpheus_kit.lifecycle import Unit
 from morpheus_kit.queue import schema
@@ -42,6 +42,8 @@ class FakeRenderer(renderer_pb2_grpc.RendererServiceServicer):
         self.breaks_for: set[str] = set()
         """Addresses at which it breaks without a word."""
         self.changed = False
+        self.busy = 0
+        """How many further slices are told to come later."""
         self.version = "1"
         self.delay = 0.0
         self.slices: list[list[str]] = []
@@ -60,6 +62,9 @@ class FakeRenderer(renderer_pb2_grpc.RendererServiceServicer):
         addresses = [message.address for message in request.messages]
         self.slices.append(addresses)
         self.pins.append(dict(request.group.versions))
+        if self.busy:
+            self.busy -= 1
+            raise ThrottledError(retry_after=1)
         if self.changed:
             raise TemplateChangedError("letter.html is gone")
         if self.breaks_for.intersection(addresses):

@@ -254,6 +254,16 @@ async def test_a_part_waits_for_a_renderer_that_is_away(rig: Rig) -> None:
     assert rig.calls().total() == 1
 
 
+async def test_messages_wait_for_a_renderer_that_is_busy(rig: Rig) -> None:
+    rig.renderer.busy = 4  # more than it asks for at once: they are given back to the queue and come again
+    async with rig.dispatcher():
+        await rig.post(["a@example.org", "b@example.org"])
+        await rig.until()
+    assert rig.renderer.busy == 0
+    assert set(rig.calls().values()) == {1}
+    assert rig.calls().total() == 2
+
+
 async def test_high_priority_overtakes(rig: Rig) -> None:
     await rig.post([f"n{number}@example.org" for number in range(300)], group_id="slow")
     await rig.post(["h@example.org"], group_id="fast", priority="high")

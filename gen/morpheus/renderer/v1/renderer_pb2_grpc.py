@@ -72,6 +72,8 @@ class RendererServiceServicer:
     def RenderMessages(self, request, context):
         """Renders a slice. Answers come in chunks of at most 500 messages and about 1 MiB (or one
         larger message), in any order; every message of the request is answered exactly once.
+        Callers take turns by group, and one that reads slowly keeps no worker. Where a group, or all together, have too much
+        waiting or not read, a further call is refused: RESOURCE_EXHAUSTED with RetryInfo.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,6 +40,8 @@ class RendererServiceStub:
     RenderMessages: _grpc.UnaryStreamMultiCallable[_renderer_pb2.RenderMessagesRequest, _renderer_pb2.RenderMessagesResponse]
     """Renders a slice. Answers come in chunks of at most 500 messages and about 1 MiB (or one
     larger message), in any order; every message of the request is answered exactly once.
+    Callers take turns by group, and one that reads slowly keeps no worker. Where a group, or all together, have too much
+    waiting or not read, a further call is refused: RESOURCE_EXHAUSTED with RetryInfo.
     """
     PreviewMessages: _grpc.UnaryStreamMultiCallable[_renderer_pb2.PreviewMessagesRequest, _renderer_pb2.PreviewMessagesResponse]
     """Renders a slice as RenderMessages does, PDFs and attachments included, and tells what would go out. Nothing is
@@ -62,6 +64,8 @@ class RendererServiceAsyncStub(RendererServiceStub):
     RenderMessages: _aio.UnaryStreamMultiCallable[_renderer_pb2.RenderMessagesRequest, _renderer_pb2.RenderMessagesResponse]  # type: ignore[assignment]
     """Renders a slice. Answers come in chunks of at most 500 messages and about 1 MiB (or one
     larger message), in any order; every message of the request is answered exactly once.
+    Callers take turns by group, and one that reads slowly keeps no worker. Where a group, or all together, have too much
+    waiting or not read, a further call is refused: RESOURCE_EXHAUSTED with RetryInfo.
     """
     PreviewMessages: _aio.UnaryStreamMultiCallable[_renderer_pb2.PreviewMessagesRequest, _renderer_pb2.PreviewMessagesResponse]  # type: ignore[assignment]
     """Renders a slice as RenderMessages does, PDFs and attachments included, and tells what would go out. Nothing is
@@ -93,6 +97,8 @@ class RendererServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_renderer_pb2.RenderMessagesResponse], _abc.AsyncIterator[_renderer_pb2.RenderMessagesResponse]]:
         """Renders a slice. Answers come in chunks of at most 500 messages and about 1 MiB (or one
         larger message), in any order; every message of the request is answered exactly once.
+        Callers take turns by group, and one that reads slowly keeps no worker. Where a group, or all together, have too much
+        waiting or not read, a further call is refused: RESOURCE_EXHAUSTED with RetryInfo.
         """
 
     @_abc_1.abstractmethod
