@@ -34,7 +34,7 @@ A_GROUP = 4
 """Templates of a group: an outer one, an inner one, and what that includes."""
 WARM_UP = -1
 SLICE = 50
-MOST_TRIES = 50
+MOST_TRIES = 100
 RUNS = 20
 TTL = 3600.0
 
