@@ -121,12 +121,19 @@ def end_with_parent(parent: int) -> None:
         sys.exit(0)
 
 
+def confine(memory: int) -> None:
+    """At most `memory` bytes, no core file full of people's data, and the first to go when the machine has no more."""
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
 def main(arguments: list[str]) -> int:
     folder, progress, stack, settings, memory, parent = arguments
     end_with_parent(int(parent))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches all; the front decides
-    if int(memory):
-        resource.setrlimit(resource.RLIMIT_AS, (int(memory), int(memory)))
+    confine(int(memory))
     orders, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     # What any library prints must not get between the frames.
     os.dup2(2, 1)

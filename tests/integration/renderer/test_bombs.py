@@ -85,8 +85,9 @@ async def test_bomb_is_refused_or_killed_alone_and_its_line_named(start: Start) 
     for n, (source, said) in enumerate(table):
         place, _, text = failures[str(n)].partition(": ")
         expected = ("extends-itself.html, line 1",) if "itself" in source else (f"inner.html, line {n + 1}",)
-        # A busy machine may need longer to fill the memory or the stack than a message may take.
-        assert said in text or (said in {MEMORY, ENDLESS} and NEVER in text), (source, failures[str(n)])
+        # Which limit comes first may depend on how fast and how busy the machine is.
+        either = (said, MEMORY, NEVER) if said in {MEMORY, NEVER, ENDLESS} else (said,)
+        assert any(words in text for words in either), (source, failures[str(n)])
         assert place in expected, (source, failures[str(n)])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 import time
@@ -52,6 +53,7 @@ async def test_message_that_crashes_its_worker_fails_alone(start: Start) -> None
 async def test_killed_workers_cost_no_message(start: Start) -> None:
     renderer = await start(render_workers=2)
     versions = (await renderer.warm("outer.html", "inner.html")).versions
+    open_before = psutil.Process().num_fds()
     killed: set[int] = set()
 
     async def kill() -> None:
@@ -67,6 +69,16 @@ async def test_killed_workers_cost_no_message(start: Start) -> None:
         answers = await renderer.render(*[{"context": {"x": "y" * 300}}] * 500, versions=versions)
         assert set(codes(answers)) == {""}
     await killing
+    await renderer.render({"context": {"x": 1}})
+    gc.collect()
+    assert psutil.Process().num_fds() <= open_before
+
+
+async def test_worker_is_confined(start: Start) -> None:
+    """Memory by the bombs; here what a crash or a machine without memory does."""
+    [worker] = (await start()).workers()
+    assert worker.rlimit(psutil.RLIMIT_CORE) == (0, 0)
+    assert Path(f"/proc/{worker.pid}/oom_score_adj").read_text().strip() == "1000"
 
 
 async def test_call_that_is_given_up_frees_its_worker(start: Start) -> None:
