@@ -22,6 +22,15 @@ class PrivacyCases:
         (found,) = await store.suppressions("acme", row(1).recipient, None, 9)
         assert found == row(1)
 
+    async def test_an_address_that_nobody_knows_is_suppressed_by_its_hash_and_stays_unknown(
+        self, records: Records
+    ) -> None:
+        store, unknown = records.store, row(1, "news")._replace(address=None)
+        assert await store.add_suppressions([unknown]) == [True]
+        assert await store.add_suppressions([row(1, "news")]) == [False]
+        assert await store.suppressions("acme", unknown.recipient, None, 9) == [unknown]
+        assert await store.all_suppressions(None, 9) == [unknown]
+
     async def test_pages_are_newest_first_and_of_one_company(self, records: Records) -> None:
         store = records.store
         rows = [row(number, stream) for number in range(6) for stream in ("", "news")]
