@@ -53,11 +53,7 @@ class Unsubscribes:
         place = ids.parse_reference(link.reference)
         if link.recipient != NOBODY:
             try:
-                found = await self._store.message(link.company, place.message_id)
-                address = found.head.address if found else ""
-                await self._suppressions.add_recipient(
-                    link.company, link.recipient, address or None, stream=link.stream, reason=REASON
-                )
+                await self._suppress(link, place.message_id)
             except StoreDownError as exc:
                 raise UnavailableError("The record store does not answer.", retry_after=5) from exc
         if place.partition < len(self._writers):
@@ -65,3 +61,15 @@ class Unsubscribes:
             await self._writers[place.partition].write([Event(link.reference, "unsubscribed", 0, self._clock.now_ms())])
         log.info("recipient_unsubscribed", reference=link.reference, stream=link.stream)
         return link
+
+    async def _suppress(self, link: UnsubscribeLink, message_id: str) -> None:
+        """With the address where the record says it. One that was erased meanwhile is forgotten again."""
+        address = await self._address(link.company, message_id)
+        company, recipient = link.company, link.recipient
+        await self._suppressions.add_recipient(company, recipient, address, stream=link.stream, reason=REASON)
+        if address and not await self._address(company, message_id):
+            await self._store.forget_address(company, recipient)
+
+    async def _address(self, company: str, message_id: str) -> str | None:
+        found = await self._store.message(company, message_id)
+        return (found.head.address or None) if found else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,6 +14,8 @@ from morpheus_kit.errors import NotFoundError, UnavailableError
 from morpheus_kit.queue.scripts import Queue
 from morpheus_kit.unsubscribe import UnsubscribeLinks
 from services.tracker.consumer import Consumer
+from services.tracker.erasures import Erasures
+from services.tracker.outbox import Outbox
 from services.tracker.store.base import StoreDownError
 from services.tracker.store.privacy import Suppression
 from services.tracker.store.sqlite import SqliteStore
@@ -103,6 +105,39 @@ async def test_a_link_works_where_nothing_else_of_the_message_is_kept(
     assert await kept(suppressions) == [Suppression("acme", "news", HASH, "unsubscribe", NOW_MS, None)]
     assert await listed(queue) == {"news": {HASH}}
     assert await listed(queue, "rival") == {}
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+async def test_an_erased_person_can_unsubscribe_and_stays_erased(
+    unsubscribes: Unsubscribes,
+    suppressions: Suppressions,
+    store: SqliteStore,
+    queue: Queue,
+    news: Sender,
+    consumer: Consumer,
+    monkeypatch: pytest.MonkeyPatch,
+    when: str,
+) -> None:
+    await news.commit(1)
+    await news.send(0)
+    await record_all(consumer, queue)
+    erasures = Erasures(store, [queue], AddressHasher(SECRET), Outbox(""), SystemClock())
+    add = store.add_suppressions
+
+    async def erased_before(rows: Sequence[Suppression]) -> list[bool]:
+        await erasures.erase("acme", ADDRESS)
+        return await add(rows)
+
+    if when == "before":
+        await erasures.erase("acme", ADDRESS)
+    else:
+        monkeypatch.setattr(store, "add_suppressions", erased_before)
+    await unsubscribes.apply(token(news))
+    await record_all(consumer, queue)
+    assert await kept(suppressions) == [Suppression("acme", "news", HASH, "unsubscribe", NOW_MS, None)]
+    assert await listed(queue) == {"news": {HASH}}
+    document = await store.message("acme", news.message_id(0))
+    assert document is None or document.head.address == ""
 
 
 async def test_a_record_that_comes_later_has_the_event(
