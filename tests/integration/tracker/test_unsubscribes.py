@@ -133,9 +133,9 @@ async def test_an_erased_person_can_unsubscribe_and_stays_erased(
     else:
         monkeypatch.setattr(store, "add_suppressions", erased_before)
     await unsubscribes.apply(token(news))
-    await record_all(consumer, queue)
     assert await kept(suppressions) == [Suppression("acme", "news", HASH, "unsubscribe", NOW_MS, None)]
     assert await listed(queue) == {"news": {HASH}}
+    await record_all(consumer, queue)
     document = await store.message("acme", news.message_id(0))
     assert document is None or document.head.address == ""
 
