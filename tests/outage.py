@@ -26,7 +26,6 @@ _LIMIT = 3
 _KEY = "a key of Mandrill's webhooks"
 _OUTCOMES, _DEAD = "morpheus:{0}:outcomes", "morpheus:{0}:dead"
 SETTINGS = {
-    "MORPHEUS_LEASE": "3",
     "MORPHEUS_SLICE": "50",
     "MORPHEUS_OUTCOMES_LIMIT": str(_LIMIT),
     "MORPHEUS_MANDRILL_WEBHOOK_KEYS": _KEY,
