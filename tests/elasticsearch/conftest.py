@@ -37,11 +37,8 @@ async def client(node_url: str) -> AsyncIterator[AsyncElasticsearch]:
 async def options(node_url: str, client: AsyncElasticsearch) -> AsyncIterator[ClusterOptions]:
     prefix = f"t{uuid4().hex[:10]}"
     yield ClusterOptions(node_url, replicas=0, prefix=prefix)
-    await client.indices.delete(index=f"{prefix}-2026-06", ignore_unavailable=True)
-    for name in ("suppressions", "erasures"):
-        await client.indices.delete(index=f"{prefix}-{name}", ignore_unavailable=True)
-    feed = await client.indices.get_alias(index=f"{prefix}-events-*")
-    await client.indices.delete(index=list(feed) or f"{prefix}-none", ignore_unavailable=True)
+    made = await client.indices.get_alias(index=f"{prefix}-*")
+    await client.indices.delete(index=list(made) or f"{prefix}-none", ignore_unavailable=True)
     for template in (prefix, f"{prefix}-events"):
         await client.options(ignore_status=404).indices.delete_index_template(name=template)
 

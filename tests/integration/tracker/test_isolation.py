@@ -53,8 +53,14 @@ def test_every_rpc_has_a_case() -> None:
 
 @pytest.fixture
 async def stub(tracker: Any, queue: Queue, redis: Redis) -> TrackerServiceStub:
-    """One group and two messages of each company, `shared` a group id of both."""
+    """A tracker that has something of both."""
     made: TrackerServiceStub = await tracker()
+    await fill(made, queue, redis)
+    return made
+
+
+async def fill(stub: TrackerServiceStub, queue: Queue, redis: Redis) -> None:
+    """One group and two messages of each company, `shared` a group id of both."""
     for company, own in ((MINE, "ours"), (OTHERS, "theirs")):
         for group_id in (own, "shared"):
             sender = Sender(queue, company, group_id)
@@ -65,9 +71,8 @@ async def stub(tracker: Any, queue: Queue, redis: Redis) -> TrackerServiceStub:
             await sender.send(0, 1, kinds=())
             await sender.add(events=events)
         suppression = pb.AddSuppressionRequest(company_code=company, address=f"person@{company}.example")
-        await ask(made, "AddSuppression", suppression)
+        await ask(stub, "AddSuppression", suppression)
     await until(lambda: redis.xlen(queue.keys.outcomes), lambda length: length == 0)
-    return made
 
 
 async def ask(stub: TrackerServiceStub, name: str, request: Any) -> list[Any]:

@@ -19,6 +19,7 @@ from services.tracker.store.sqlite import SqliteStore
 from services.tracker.store.sqlite_writer import SqliteWriter
 from tests.conformance.cases import RecordStoreCases
 from tests.conformance.erasure_cases import ErasureCases
+from tests.conformance.page_cases import PageCases
 from tests.conformance.privacy_cases import PrivacyCases
 from tests.conformance.report_cases import ReportCases
 from tests.conformance.samples import T0, Records, event, group, record
@@ -32,7 +33,7 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     await store.stop()
 
 
-class TestSqlite(RecordStoreCases, PrivacyCases, ErasureCases, ReportCases):
+class TestSqlite(RecordStoreCases, PrivacyCases, ErasureCases, ReportCases, PageCases):
     @pytest.fixture
     def records(self, store: SqliteStore) -> Records:
         async def reveal() -> None:
