@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,10 @@ import psutil
 from morpheus.renderer.v1 import renderer_pb2, renderer_pb2_grpc
 
 from morpheus_kit.lifecycle import Unit
+from morpheus_kit.rpc.client import open_channel
+from morpheus_kit.rpc.server import RpcServer
+from services.renderer.app import build
+from services.renderer.config import Config
 
 
 def _png_part(kind: bytes, data: bytes) -> bytes:
@@ -79,6 +85,27 @@ class Renderer:
                 if str(self.folder.parent) in " ".join(child.cmdline()):
                     found.append(child)
         return found
+
+
+@asynccontextmanager
+async def running(home: Path, **settings: Any) -> AsyncIterator[Renderer]:
+    """A renderer with one worker, templates and cache in folders of `home`, where `settings` say nothing else."""
+    folder = home / "templates"
+    folder.mkdir(exist_ok=True)
+    defaults = {"render_workers": 1, "template_cache": str(home / "cache"), "templates_url": folder.as_uri()}
+    unit = build(Config(renderer_addr="127.0.0.1:0", **(defaults | settings)))
+    server = next(part for part in unit.parts if isinstance(part, RpcServer))
+    stopping = asyncio.Event()
+    task = asyncio.create_task(unit.serve(stopping))
+    while not server.port and not task.done():
+        await asyncio.sleep(0.01)
+    channel = open_channel(f"127.0.0.1:{server.port}")
+    try:
+        yield Renderer(unit, folder, channel)
+    finally:
+        await channel.close()
+        stopping.set()
+        await task
 
 
 Start = Callable[..., Any]
