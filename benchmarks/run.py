@@ -21,7 +21,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.scenarios import end_to_end, floor, pdf, provider, render, template_cache, webhooks
+from benchmarks.scenarios import end_to_end, floor, pdf, provider, records, render, template_cache, webhooks
 
 SCENARIOS: dict[str, Callable[[], dict[str, Any]]] = {
     "floor": floor.measure,
@@ -32,6 +32,7 @@ SCENARIOS: dict[str, Callable[[], dict[str, Any]]] = {
     "provider": provider.measure,
     "webhooks": webhooks.measure,
     "memory": end_to_end.measure_memory,
+    "records": records.measure,
 }
 
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Starts one node: `start.sh PORT FOLDER`. It listens on 127.0.0.1:PORT, keeps all it has in FOLDER, and has answered
-# when this returns; `stop.sh FOLDER` ends it. ES_HEAP (512m) is its memory, ES_WAIT (180) how many seconds it may take.
+# when this returns; `stop.sh FOLDER` ends it. ES_HEAP (512m) is its memory, ES_WAIT (180) how many seconds it may take,
+# ES_FLAGS how its JVM compiles and collects (as below; `-XX:+UseG1GC`: as in production).
 # ES_SECURE names a folder with key.pem, certificate.pem, users, users_roles and roles.yml: then it speaks https and asks
 # who is there.
 set -euo pipefail
@@ -57,7 +58,7 @@ fi
     unset JAVA_TOOL_OPTIONS _JAVA_OPTIONS JAVA_HOME JAVA_OPTS
     export JAVA="$jdk/bin/java" JAVA_TYPE=ES_JAVA_HOME ES_HOME="$home" ES_PATH_CONF="$folder/config"
     export ES_DISTRIBUTION_TYPE=zip ES_TMPDIR="$folder/tmp" HOSTNAME="${HOSTNAME:-localhost}"
-    export ES_JAVA_OPTS="-Xms$heap -Xmx$heap -XX:-AlwaysPreTouch -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+    export ES_JAVA_OPTS="-Xms$heap -Xmx$heap -XX:-AlwaysPreTouch ${ES_FLAGS:--XX:+UseSerialGC -XX:TieredStopAtLevel=1}"
     exec setsid "${as_user[@]}" "$JAVA" -Xms4m -Xmx64m -XX:+UseSerialGC -cp "$home/lib/tools/server-launcher/*" \
         org.elasticsearch.server.launcher.ServerLauncher </dev/null >"$folder/output" 2>&1
 ) &
