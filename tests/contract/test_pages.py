@@ -70,6 +70,7 @@ async def test_openapi_names_every_path(stack: Stack) -> None:
         "/v1/providers/{name}/pause",
         "/v1/providers/{name}/resume",
         "/v1/suppressions",
+        "/v1/erasures",
         "/healthz",
         "/readyz",
     } == set(paths)
