@@ -66,7 +66,8 @@ class ElasticsearchStore(ElasticReports, ElasticPrivacy, ElasticErasures):
 
     async def group(self, company: str, group_id: str) -> GroupRow | None:
         """One group."""
-        return await queries.read_group(await self._ready(), self._clock.now_ms(), company, group_id)
+        cluster = await self._ready()
+        return await queries.read_group(cluster, self._groups, self._clock.now_ms(), company, group_id)
 
     async def groups(self, company: str, wanted: GroupFilter, after: Position | None, limit: int) -> list[GroupRow]:
         """One page of groups."""

@@ -12,6 +12,7 @@ from services.tracker.store.base import STARTED, Operation, StoreDownError
 from services.tracker.store.elastic_bulk import Action, Address, Stored, read, write
 from services.tracker.store.elastic_client import Cluster, answering
 from services.tracker.store.elastic_documents import GroupDocument, group_fields, group_of_source, shared_fields
+from services.tracker.store.elastic_mappings import index_of
 from services.tracker.store.months import month_of
 
 ROUNDS: Final = 20
@@ -81,8 +82,21 @@ class Groups:
         missing = [address for uuid, address in wanted.items() if uuid not in self._shared]
         for uuid, stored in (await read(self._cluster, missing, ["shared"])).items():
             if (shared := group_of_source(stored.source).shared) is not None:
-                self._remember(uuid, shared)
+                self.remember(uuid, shared)
         return {uuid: self._shared[uuid] for uuid in wanted if uuid in self._shared}
+
+    def index_of(self, uuid: str) -> str | None:
+        """The index of a group that was met lately."""
+        shared = self._shared.get(uuid)
+        return (
+            index_of(self._cluster.prefix, shared.reference_prefix[:6]) if shared and shared.reference_prefix else None
+        )
+
+    def remember(self, uuid: str, shared: SharedInfo) -> None:
+        """It was met."""
+        self._shared[uuid] = shared
+        if len(self._shared) > _CACHED:
+            self._shared.popitem(last=False)
 
     async def expect(self, wanted: Mapping[str, Address]) -> None:
         """Notes in groups whose record has not come that messages of them are about to be written."""
@@ -143,7 +157,7 @@ class Groups:
                 old = group_of_source(before.source) if before else GroupDocument(None)
                 new = change.apply(old)
                 if new.shared is not None:
-                    self._remember(uuid, new.shared)
+                    self.remember(uuid, new.shared)
                     if new.has_orphans:
                         orphans.append((change.address, new.shared))
                 if before is None or new != old:
@@ -165,8 +179,3 @@ class Groups:
         now = (await read(self._cluster, [address], ["has_orphans"])).get(address.id)
         if now is not None:
             await write(self._cluster, [Action(address, {"has_orphans": False}, now)])
-
-    def _remember(self, uuid: str, shared: SharedInfo) -> None:
-        self._shared[uuid] = shared
-        if len(self._shared) > _CACHED:
-            self._shared.popitem(last=False)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from elasticsearch import ApiError
 
+from morpheus_kit import ids
 from morpheus_kit.addresses import normalise_address
 from morpheus_kit.errors import DeadlineError
 from services.tracker.documents import Document
@@ -78,12 +79,40 @@ class Conditions:
         return dict(answer.body)
 
 
-async def read_group(cluster: Cluster, now_ms: int, company: str, group_id: str) -> GroupRow | None:
+async def read_group(cluster: Cluster, groups: Groups, now_ms: int, company: str, group_id: str) -> GroupRow | None:
     """For `*` the newest group of that id."""
+    if company != EVERYONE and (row := await _known_group(cluster, groups, now_ms, company, group_id)) is not None:
+        return row
     where = Conditions(company).add(_relation("group"), _term("group_id", group_id))
     answer = await where.search(cluster, size=1, sort=NEWEST_FIRST)
     rows = await _group_rows(cluster, now_ms, answer["hits"]["hits"])
-    return rows[0] if rows else None
+    if not rows:
+        return None
+    groups.remember(rows[0].uuid, rows[0].shared)
+    return rows[0]
+
+
+async def _known_group(cluster: Cluster, groups: Groups, now_ms: int, company: str, group_id: str) -> GroupRow | None:
+    """One whose month is known, with what its messages add up to, by one search; dashboards ask for it all the time."""
+    uuid = ids.group_uuid(company, group_id)
+    index = groups.index_of(uuid)
+    if index is None:
+        return None
+    answer = (
+        await Conditions(company, counting=True)
+        .add(_term("relation#group", uuid))
+        .search(
+            cluster,
+            index=index,
+            ignore_unavailable=True,
+            routing=uuid[:8],
+            size=1,
+            post_filter=_relation("group"),
+            aggs={"messages": {"filter": _relation("message"), "aggs": _sums_of(now_ms)}},
+        )
+    )
+    hits = answer["hits"]["hits"]
+    return _group_row(group_of_source(hits[0]["_source"]), answer["aggregations"]["messages"]) if hits else None
 
 
 async def read_groups(
@@ -107,7 +136,6 @@ async def _group_rows(cluster: Cluster, now_ms: int, hits: Sequence[Mapping[str,
 
 
 async def _sums(cluster: Cluster, now_ms: int, hits: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    since = (now_ms // 1000 - _LATELY_SECONDS + 1) * 1000
     uuids = [hit["_id"] for hit in hits]
     where = Conditions(EVERYONE, counting=True).add(_relation("message"), {"terms": {"relation#group": uuids}})
     answer = await where.search(
@@ -116,18 +144,20 @@ async def _sums(cluster: Cluster, now_ms: int, hits: Sequence[Mapping[str, Any]]
         routing=",".join(sorted({hit["_routing"] for hit in hits})),
         size=0,
         aggs={
-            "group": {
-                "terms": {"field": "relation#group", "size": len(uuids)},
-                "aggs": {
-                    "states": {"terms": {"field": "state", "size": _STATES}},
-                    "settled": {"filter": {"exists": {"field": "settled_at"}}},
-                    "last": {"max": {"field": "settled_at"}},
-                    "lately": {"filter": {"range": {"settled_at": {"gte": since}}}},
-                },
-            }
+            "group": {"terms": {"field": "relation#group", "size": len(uuids)}, "aggs": _sums_of(now_ms)},
         },
     )
     return {bucket["key"]: bucket for bucket in answer["aggregations"]["group"]["buckets"]}
+
+
+def _sums_of(now_ms: int) -> dict[str, Any]:
+    since = (now_ms // 1000 - _LATELY_SECONDS + 1) * 1000
+    return {
+        "states": {"terms": {"field": "state", "size": _STATES}},
+        "settled": {"filter": {"exists": {"field": "settled_at"}}},
+        "last": {"max": {"field": "settled_at"}},
+        "lately": {"filter": {"range": {"settled_at": {"gte": since}}}},
+    }
 
 
 def _group_row(group: GroupDocument, sums: Mapping[str, Any] | None) -> GroupRow:
