@@ -98,8 +98,12 @@ class _Tracker:
         cpu = self.stack.cpu_seconds()["tracker"] - cpu
         return Round(Reading(documents, seconds, cpu), self.node_cpu() - node_cpu)
 
+    def cpu_seconds(self) -> float:
+        """Of the tracker and of its node, so far."""
+        return self.stack.cpu_seconds()["tracker"] + self.node_cpu()
+
     def node_cpu(self) -> float:
-        """Seconds so far."""
+        """Of the node, so far."""
         return self.node.cpu_seconds() if self.node is not None else 0.0
 
 
@@ -127,7 +131,7 @@ async def _measure(tracker: _Tracker, bare: Bare, groups: Sequence[Group], quest
             loop.append(Round(reading, tracker.node_cpu() - node_cpu))
             beside.append(ours[-1])
     bare.close()
-    answers = await ask(tracker.address, groups, questions)
+    answers = await ask(tracker.address, groups, tracker.cpu_seconds, questions)
     return {"writing": {**_figures(ours), "bare": _figures(loop), **_ratios(beside, loop)}, "answers": answers}
 
 
