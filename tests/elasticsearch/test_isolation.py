@@ -6,21 +6,22 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import grpc.aio
 import pytest
 from elasticsearch import AsyncElasticsearch
+from morpheus.tracker.v1 import tracker_pb2 as pb
 from morpheus.tracker.v1.tracker_pb2_grpc import TrackerServiceStub
 from redis.asyncio import Redis
 
-from morpheus_kit.clock import SystemClock
 from morpheus_kit.queue.outcomes import Outcome
 from morpheus_kit.queue.scripts import Queue
 from services.tracker.store import opened
-from services.tracker.store.elastic import ElasticsearchStore
 from services.tracker.store.elastic_client import ClusterOptions
 from tests.conformance.samples import Records, group
 from tests.integration.conftest import queue, redis, redis_url
 from tests.integration.tracker.conftest import sender
 from tests.integration.tracker.conftest import tracker as tracker_of
+from tests.integration.tracker.rig import until
 from tests.integration.tracker.test_as_of import test_an_answer_holds_all_that_was_queued_before_its_as_of
 from tests.integration.tracker.test_isolation import (
     fill,
@@ -46,14 +47,26 @@ __all__ = [
 async def tracker(
     options: ClusterOptions, records: Records, tracker_of: Any, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[], Any]:
-    """A tracker over indices of this test's own. The months are there: while one is made, questions answer 503."""
-    await records.write(Outcome([group("nobody")]))
-    housekeeper = ElasticsearchStore(options, SystemClock())
-    await housekeeper.start()
-    await housekeeper.make_months()
-    await housekeeper.stop()
+    """Starts a tracker over indices of this test's own, all of which are there."""
     monkeypatch.setattr(opened, "ClusterOptions", partial(ClusterOptions, prefix=options.prefix))
-    start: Callable[[], Any] = partial(tracker_of, records_url=options.url, records_replicas=0)
+    await records.write(Outcome([group("nobody")]))
+
+    async def start() -> TrackerServiceStub:
+        made: Any = await tracker_of(records_url=options.url, records_replicas=0)
+
+        async def ask() -> bool:
+            try:
+                await made.ListGroups(pb.ListGroupsRequest(company_code="nobody"))
+            except grpc.aio.AioRpcError as exc:
+                if exc.code() is not grpc.StatusCode.UNAVAILABLE:
+                    raise
+                return False
+            return True
+
+        await until(ask, bool)
+        stub: TrackerServiceStub = made
+        return stub
+
     return start
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -72,6 +73,25 @@ async def test_document_that_is_refused_for_ever_is_kept_stripped(
     assert row.counts == {"sent": 2}
     await client.indices.put_settings(index=index, settings={"index.default_pipeline": None})
     await client.ingest.delete_pipeline(id=options.prefix)
+
+
+async def test_questions_beside_the_making_of_months_are_answered(
+    records: Records, store: ElasticsearchStore, client: AsyncElasticsearch, options: ClusterOptions
+) -> None:
+    await records.write(Outcome([group()], [record(0)]))
+    made = asyncio.Event()
+
+    async def make() -> None:
+        for month in (7, 8):
+            await client.indices.create(index=f"{options.prefix}-2026-{month:02}")
+        made.set()
+
+    async def ask() -> None:
+        while not made.is_set():
+            assert await records.listed() == ["p0@example.com"]
+            assert await store.group("acme", "june") is not None
+
+    await asyncio.gather(make(), ask(), ask())
 
 
 async def test_cluster_that_is_away_is_waited_for(options: ClusterOptions) -> None:

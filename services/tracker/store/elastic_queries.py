@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -27,6 +28,8 @@ from services.tracker.words import LONGEST_WORD
 _LATELY_SECONDS: Final = 60
 _SEARCH_SECONDS: Final = "10s"
 _STATES: Final = 50
+_BEING_MADE: Final = ("no_shard_available_action_exception", "missing shards")
+_BEING_MADE_SECONDS: Final = (0.1, 0.4, 1.0, 2.0)
 NEWEST_FIRST: Final = [{"accepted_at": "desc"}, {"place": "desc"}]
 
 
@@ -60,23 +63,36 @@ class Conditions:
 
     async def search(self, cluster: Cluster, **body: Any) -> dict[str, Any]:
         """Asks all months. StoreDownError; DeadlineError when it takes too long; TooManyBucketsError."""
+        question = {
+            "index": cluster.pattern,
+            "query": {"bool": {"filter": self._filters}},
+            "timeout": _SEARCH_SECONDS,
+            "track_total_hits": False,
+            "allow_partial_search_results": False,
+            **body,
+        }
         with answering():
             try:
-                answer = await cluster.client.search(
-                    index=body.pop("index", cluster.pattern),
-                    query={"bool": {"filter": self._filters}},
-                    timeout=_SEARCH_SECONDS,
-                    track_total_hits=False,
-                    allow_partial_search_results=False,
-                    **body,
-                )
+                answer = await _ask(cluster, question)
             except ApiError as exc:
                 if "too_many_buckets_exception" in str(exc.body):
                     raise TooManyBucketsError from exc
                 raise
         if answer["timed_out"]:
             raise DeadlineError("The question took too long; narrow it down.")
-        return dict(answer.body)
+        return answer
+
+
+async def _ask(cluster: Cluster, question: Mapping[str, Any]) -> dict[str, Any]:
+    """Waits a moment for an index that somebody is making."""
+    for seconds in _BEING_MADE_SECONDS:
+        try:
+            return dict((await cluster.client.search(**question)).body)
+        except ApiError as exc:
+            if not any(words in str(exc.body) for words in _BEING_MADE):
+                raise
+        await asyncio.sleep(seconds)
+    return dict((await cluster.client.search(**question)).body)
 
 
 async def read_group(cluster: Cluster, groups: Groups, now_ms: int, company: str, group_id: str) -> GroupRow | None:
