@@ -16,7 +16,8 @@ ASK_SECONDS, LOOK_SECONDS = 0.5, 0.01
 class Watch:
     """Kills a process that shows no progress for `timeout` seconds while somebody waits for it.
 
-    Before that it is asked where it is; `dump` has the answer.
+    Before that it is asked where it is; `dump` has the answer. Time in which the whole machine stood still, as one
+    that is moved or out of breath does, is not counted: looks come late then.
     """
 
     def __init__(
@@ -29,7 +30,7 @@ class Watch:
         self._asked_at: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._seen = (0, 0)
-        self._since = 0.0
+        self._since = self._due = 0.0
         self.expired = False
 
     def __enter__(self) -> None:
@@ -48,10 +49,13 @@ class Watch:
             self._dump.clear()
 
     def _arm(self, seconds: float) -> None:
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._look)
+        loop = asyncio.get_running_loop()
+        self._due = loop.time() + seconds
+        self._timer = loop.call_later(seconds, self._look)
 
     def _look(self) -> None:
         now, seen = asyncio.get_running_loop().time(), self._progress.read()
+        self._since += max(0.0, now - self._due)
         if seen != self._seen:
             self._begin(seen)
         elif self._asked_at is not None and (self._dump.place() or now - self._asked_at >= ASK_SECONDS):

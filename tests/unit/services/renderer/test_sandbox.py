@@ -8,6 +8,7 @@ from typing import Any
 
 import msgpack
 import pytest
+from jinja2.filters import FILTERS as DEFAULT_FILTERS
 
 Escapes = dict[str, list[str]]
 
@@ -137,6 +138,16 @@ def test_subject_is_in_the_same_sandbox(render: Callable[..., Any], source: str)
     [answer] = render(OUTER | {"inner.html": ""}, context=SHARED, subject_template=source)
     assert not PRIVATE.search(answer.subject), answer.subject
     assert answer.failure.code in {"render_failed", "variable_missing"}, answer.subject
+
+
+@pytest.mark.parametrize("name", sorted(DEFAULT_FILTERS))
+def test_no_filter_changes_what_it_is_given(render: Callable[..., Any], name: str) -> None:
+    given = [f"{{% if kind == '{kind}' %}}{{{{ {kind}|{name} }}}}{{% endif %}}" for kind in "ym"]
+    templates = OUTER | {"inner.html": "".join(given) + "{{ y }}{{ m }}"}
+    recipients = [{"context": {"kind": kind}} for kind in ("", "y", "m", "")]
+    before, *_, after = render(templates, *recipients, context=SHARED)
+    assert not before.failure.code
+    assert after.html == before.html
 
 
 @pytest.mark.parametrize("mode", ["error", "empty"])

@@ -21,6 +21,7 @@ class Loop:
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.late = 0.0
         self._at = 0.0
         self._call: Callable[[], None] | None = None
 
@@ -37,10 +38,11 @@ class Loop:
     def run_until(self, end: float, each: Callable[[], None] = lambda: None) -> None:
         """Calls what is due; `each` after every look."""
         while self._call is not None and self._at <= end:
-            self.now, call, self._call = self._at, self._call, None
+            self.now, call, self._call = self._at + self.late, self._call, None
+            self.late = 0.0
             call()
             each()
-        self.now = end
+        self.now = max(end, self.now)
 
 
 class Process:
@@ -126,6 +128,17 @@ def test_answer_of_a_wait_that_is_over_does_not_end_the_next(setting: Setting) -
         setting.loop.run_until(2 * TIMEOUT - 0.1)
         assert not setting.process.killed
         setting.loop.run_until(2 * TIMEOUT + ASK_SECONDS + 0.1, setting.answer)
+    assert setting.process.killed
+
+
+def test_time_in_which_the_machine_stood_still_is_not_the_workers(setting: Setting) -> None:
+    with setting.watch:
+        setting.loop.run_until(TIMEOUT / 2)
+        setting.loop.late = 100
+        setting.loop.run_until(TIMEOUT)
+        assert setting.loop.now > 100
+        assert setting.process.asked == 0
+        setting.loop.run_until(setting.loop.now + TIMEOUT + ASK_SECONDS, setting.answer)
     assert setting.process.killed
 
 
