@@ -68,6 +68,7 @@ KNOWN_NAMES: frozenset[str] = frozenset(
         "RENDER_TIMEOUT",
         "RENDER_WORKERS",
         "RETENTION",
+        "RETENTION_COMPANIES",
         "RETRY_DELAYS",
         "S3_BUCKETS",
         "S3_ENDPOINT_URL",

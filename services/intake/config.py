@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 from morpheus_kit.blobs.addresses import check_buckets, known_buckets
 from morpheus_kit.config import PUBLIC_URL, Settings, split_list
 from morpheus_kit.prices import read_prices
+from morpheus_kit.retention import COMMON_TEXT, COMPANIES_TEXT, DAY_S, Common, Companies, Retention
 
 Method = Literal["mandrill", "ses", "smtp", "email", "sms", "test"]
 EmailMethod = Literal["mandrill", "ses", "smtp"]
@@ -53,9 +54,8 @@ class Config(Settings):
         pattern=PUBLIC_URL,
         description="URL of the gateway from outside, for unsubscribe links; empty: groups that need them are refused.",
     )
-    retention: float = Field(
-        365 * 86_400, gt=0, description="Seconds that a repeated post is recognised; as long as records are kept."
-    )
+    retention: Common = Field(365 * DAY_S, description=COMMON_TEXT)
+    retention_companies: Companies = Field((), description=COMPANIES_TEXT)
     renderer_addr: str = Field("127.0.0.1:50052", description="Address of the renderer, for previews.")
     prices_file: Path | None = Field(
         None,
@@ -63,6 +63,11 @@ class Config(Settings):
         "in intake and dispatcher.",
     )
     grace: float = Field(25.0, gt=0, description="Seconds to finish uploads under way when asked to stop.")
+
+    @property
+    def kept(self) -> Retention:
+        """How long records are kept."""
+        return Retention(self.retention, dict(self.retention_companies))
 
     @property
     def keys_path(self) -> Path:

@@ -158,7 +158,7 @@ class Resubmission:
             total=staging.count,
             rejected=0,
             reply=msgspec.msgpack.encode((staging.count, staging.count, 0)),
-            idem_ttl_s=round(self._intake.config.retention),
+            idem_ttl_s=self._intake.seconds_kept(company, month),
             ref=prefix,
             month=month,
             records=pack_records(groups=[record]),

@@ -21,6 +21,7 @@ from morpheus_kit.queue.runner import INTAKE_MEMORY
 from morpheus_kit.queue.schema import GroupRecord, pack
 from morpheus_kit.queue.scripts import CommitPart, GroupReference, Queue
 from morpheus_kit.queue.withholding import kept_shared
+from morpheus_kit.retention import LEAST_S
 from services.intake.access import Access, authorise
 from services.intake.config import Config
 from services.intake.header import Resolved, check_header, check_identity
@@ -49,6 +50,11 @@ class Intake:
     limiter: RateLimiter
     queues: list[Queue]
     clock: Clock
+
+    def seconds_kept(self, company: str, month: str) -> int:
+        """How long records of this month will be kept, and so whatever tells that a group has been posted."""
+        left_ms = self.config.kept.over_ms(company, month) - self.clock.now_ms()
+        return max(LEAST_S, -(-left_ms // 1000))
 
     async def submit(
         self, requests: AsyncIterator[SubmitGroupRequest], metadata: Mapping[str, str]
@@ -198,7 +204,7 @@ class Submission:
             total=part.total,
             rejected=len(part.rejected),
             reply=_reply_encoder.encode((part.total, part.accepted, part.duplicates)),
-            idem_ttl_s=round(self._intake.config.retention),
+            idem_ttl_s=self._intake.seconds_kept(header.company_code, month),
             ref=prefix,
             month=month,
             records=pack_records(messages=records, groups=[group]),

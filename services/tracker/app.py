@@ -16,7 +16,7 @@ from morpheus_kit.unsubscribe import UnsubscribeLinks
 from services.tracker.config import Config
 from services.tracker.consumer import Consumer
 from services.tracker.erasures import Erasures
-from services.tracker.housekeeping import Housekeeping
+from services.tracker.housekeeping import Housekeeping, Keeping
 from services.tracker.inputs import Inputs
 from services.tracker.ledger import Ledgers
 from services.tracker.outbox import Outbox
@@ -45,7 +45,7 @@ async def build(config: Config) -> Unit:
     name = ids.consumer_name()
     hasher = AddressHasher(config.address_secret.get_secret_value())
     suppressions = Suppressions(store, queues, hasher, clock)
-    erasures = Erasures(store, queues, hasher, Outbox(config.outbox), clock)
+    erasures = Erasures(store, queues, hasher, Outbox(config.outbox), clock, config.kept)
     consumers = [Consumer(queue, store, suppressions, erasures, clock, name) for queue in queues]
 
     def recorded_ms(company: str) -> int:
@@ -66,7 +66,11 @@ async def build(config: Config) -> Unit:
     server = RpcServer(config.tracker_addr, lambda each: add_TrackerServiceServicer_to_server(service, each))
     tasks = [Task(f"outcomes-{number}", consumer.main) for number, consumer in enumerate(consumers)]
     tasks.append(Task("suppressions", suppressions.main))
-    chores: dict[str, Callable[[], Awaitable[None]]] = {"erasures": erasures.sweep, "tidy": erasures.tidy}
+    chores: dict[str, Callable[[], Awaitable[None]]] = {
+        "retention": Keeping(store).step,
+        "erasures": erasures.sweep,
+        "tidy": erasures.tidy,
+    }
     if isinstance(store, ElasticsearchStore):
         chores |= {"months": store.make_months, "aliases": store.update_aliases, "feed": store.drop_old_events}
     tasks.append(Task("housekeeping", Housekeeping(chores).main))

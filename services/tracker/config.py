@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 
 from morpheus_kit.config import LongSecret, Settings, split_list
+from morpheus_kit.retention import COMMON_TEXT, COMPANIES_TEXT, DAY_S, Common, Companies, Retention
 from morpheus_kit.signing import decode_secret
 from services.tracker.webhooks.hosts import hosts_of
 
@@ -52,6 +53,8 @@ class Config(Settings):
         "dispatcher's. Keep it secret and never change it: suppressed addresses would be written to again, and no "
         "link that was sent would work any more."
     )
+    retention: Common = Field(365 * DAY_S, description=COMMON_TEXT)
+    retention_companies: Companies = Field((), description=COMPANIES_TEXT)
     outbox: str = Field(
         "", description="Folder into which the dispatcher writes messages of method `test`, to erase persons there too."
     )
@@ -99,6 +102,11 @@ class Config(Settings):
         if self.records_authority and not self.records_url.startswith("https:"):
             raise ValueError("MORPHEUS_RECORDS_AUTHORITY needs an https:// address as MORPHEUS_RECORDS_URL")
         return self
+
+    @property
+    def kept(self) -> Retention:
+        """How long records are kept."""
+        return Retention(self.retention, dict(self.retention_companies))
 
     @model_validator(mode="after")
     def _signed_url_is_known(self) -> Self:

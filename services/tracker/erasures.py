@@ -19,6 +19,7 @@ from morpheus_kit.clock import Clock
 from morpheus_kit.queue.outcomes import Outcome
 from morpheus_kit.queue.schema import unpack_message
 from morpheus_kit.queue.scripts import Queue, Waiting
+from morpheus_kit.retention import DAY_S, KEPT_A_YEAR, Retention
 from services.tracker.letters import Letters
 from services.tracker.outbox import Outbox
 from services.tracker.store.base import StoreDownError
@@ -28,6 +29,7 @@ log = logs.get_logger(__name__)
 
 STORES: Final = ("records", "outbox", "queue", "later", "dead_letters", "suppressions")
 _PAGE: Final = 500
+_MONTH_S: Final = 31 * DAY_S
 _TIDY_SECONDS: Final = 20.0
 _LATELY_MS: Final = 3_600_000
 """How long after an erasure the queue is looked through again: what was at a provider at that moment may come back."""
@@ -44,9 +46,15 @@ class Erasures:
     """Of every company."""
 
     def __init__(
-        self, store: PrivacyStore, queues: Sequence[Queue], hasher: AddressHasher, outbox: Outbox, clock: Clock
+        self,
+        store: PrivacyStore,
+        queues: Sequence[Queue],
+        hasher: AddressHasher,
+        outbox: Outbox,
+        clock: Clock,
+        retention: Retention = KEPT_A_YEAR,
     ) -> None:
-        """`queues` are all partitions."""
+        """`queues` are all partitions. When all records of before have gone, the note of an erasure goes too."""
         self._store = store
         self._queues = queues
         self._hasher = hasher
@@ -54,6 +62,7 @@ class Erasures:
         self._letters = Letters(store, hasher)
         self._clock = clock
         self._untidy = False
+        self._kept_ms = round((retention.longest_s + _MONTH_S) * 1000)
 
     async def erase(self, company: str, address: str) -> dict[str, int]:
         """Out of all stores; how many things of each. StoreDownError, UnavailableError: call it again."""
@@ -85,6 +94,7 @@ class Erasures:
 
     async def sweep(self) -> None:
         """Looks through the queue again for those who were erased lately. StoreDownError, UnavailableError."""
+        await self._forget_old()
         since = self._clock.now_ms() - _LATELY_MS
         lately: dict[str, dict[bytes, int]] = {}
         async for erasure in self._all():
@@ -94,6 +104,15 @@ class Erasures:
             queue = self._queue(company)
             await self._sweep(queue, _Person(company, erased_ms))
             await self._letters.erase(queue, company, erased_ms)
+
+    async def _forget_old(self) -> None:
+        """The store last: what it does not have any more is never taken out of the queue."""
+        before = self._clock.now_ms() - self._kept_ms
+        async for old in self._all():
+            if old.time_ms < before:
+                await self._queue(old.company).forget_erased(old.company, [old.recipient])
+        while await self._store.drop_erasures(before, _PAGE):
+            pass
 
     async def tidy(self) -> None:
         """Lets the store clean its files after erasures. StoreDownError."""

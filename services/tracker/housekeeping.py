@@ -9,11 +9,35 @@ from typing import Final
 from morpheus_kit import logs
 from morpheus_kit.errors import MorpheusError
 from morpheus_kit.lifecycle import pause
-from services.tracker.store.base import StoreDownError
+from services.tracker.store.base import RecordStore, StoreDownError
 
 log = logs.get_logger(__name__)
 
 _EVERY_SECONDS: Final = 60.0
+_STEP: Final = 500
+_MOST_STEPS: Final = 100
+
+
+class Keeping:
+    """The chore that deletes what is not kept any more, in bounded steps."""
+
+    def __init__(self, store: RecordStore) -> None:
+        """`store` knows how long."""
+        self._store = store
+        self._untidy = False
+
+    async def step(self) -> None:
+        """As much as leaves the store time for others; the rest the next time. At the end the files are cleaned."""
+        for number in range(_MOST_STEPS):
+            if not await self._store.drop_over(_STEP):
+                self._untidy = self._untidy or number > 0
+                break
+        else:
+            self._untidy = True
+            return
+        if self._untidy:
+            await self._store.tidy()
+            self._untidy = False
 
 
 class Housekeeping:

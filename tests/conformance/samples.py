@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from morpheus_kit import ids
+from morpheus_kit.clock import ManualClock
 from morpheus_kit.queue.outcomes import Outcome
 from morpheus_kit.queue.schema import Event, GroupEvent, GroupRecord, MessageRecord, QueuedMessage, SharedInfo, pack
 from services.tracker.documents import Document
@@ -70,6 +71,8 @@ class Records:
 
     store: RecordStore
     reveal: Callable[[], Awaitable[None]]
+    clock: ManualClock
+    """The store's."""
 
     async def write(self, *outcomes: Outcome) -> list[Refusal]:
         refused = []

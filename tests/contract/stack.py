@@ -150,6 +150,7 @@ async def running(
     clock, keyring = ManualClock(START_MS), Keyring(key_file)
     environ = {"METHODS": "test,mandrill,ses,smtp,email,sms", "REDIS_URL": redis_url, "S3_BUCKETS": "listed"}
     environ["PUBLIC_URL"] = "https://mail.example.com"
+    environ["RETENTION_COMPANIES"] = f"harbour={50 * 86_400}"
     config = IntakeConfig.load({f"MORPHEUS_{name}": value for name, value in environ.items()})
     queue = Queue(redis, 0, replicas=0, aof_always=True)
     limiter, renderer = RateLimiter(clock), Renderer(renderer_address)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from services.tracker.erasures import STORES
 from tests.contract.stack import Stack
 
 PATH = "/v1/erasures"
+OPERATOR = {"authorization": "Bearer default"}
 
 
 async def post(stack: Stack, content: Any, token: str = "default", **query: str) -> Any:
@@ -36,3 +41,13 @@ async def test_a_wrong_shape_is_named(stack: Stack, content: Any, path: str) -> 
     answer = await post(stack, content)
     assert answer.status_code == 422
     assert [each["path"] for each in answer.json()["errors"]] == [path]
+
+
+async def test_the_page_about_privacy_shows_what_is_asked_and_answered(stack: Stack) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "privacy.md").read_text()
+    asked, answered = (json.loads(text) for text in re.findall(r"```json\n(.*?)```", page, re.DOTALL))
+    path, query = re.findall(r"`POST (/v1/erasures)\?company_code=(\w+)`", page)[0]
+    assert (
+        await stack.http.post(path, params={"company_code": query}, json=asked, headers=OPERATOR)
+    ).status_code == 200
+    assert set(answered["erased"]) == set(STORES)

@@ -17,6 +17,7 @@ from morpheus_kit.queue.schema import (
     unpack_message,
     unpack_shared,
 )
+from morpheus_kit.retention import DAY_S, month_start_ms
 from tests.contract.stack import START_MS, Stack
 
 GROUP_KEY = "morpheus:{0}:group:acme/welcome-1"
@@ -171,3 +172,13 @@ async def test_large_recipients_travel_alone(stack: Stack) -> None:
     recipients = [{"address": f"a{number}@example.com", "context": {"x": "y" * 90_000}} for number in range(11)]
     assert (await stack.post(recipients=recipients)).status_code == 202
     assert len(await pending(stack)) == 11
+
+
+async def test_what_was_posted_is_known_as_long_as_its_records_are_kept(stack: Stack) -> None:
+    """Until the end of the month, and from then on for the company's time."""
+    await stack.post()
+    await stack.post(company_code="harbour")
+    for company, retention_s in (("acme", 365 * DAY_S), ("harbour", 50 * DAY_S)):
+        kept_s = (month_start_ms("202606") - START_MS) / 1000 + retention_s
+        for name in (f"{company}/welcome-1/0", f"{company}/welcome-1"):
+            assert -2 < await stack.redis.ttl(f"morpheus:{{0}}:idem:{name}") - kept_s < 2, name

@@ -12,6 +12,7 @@ from elasticsearch import AsyncElasticsearch
 from morpheus_kit.clock import ManualClock
 from services.tracker.store.elastic import ElasticsearchStore
 from services.tracker.store.elastic_client import ClusterOptions
+from tests.conformance.keeping_cases import RETENTION
 from tests.conformance.samples import T0, Records
 from tests.elasticsearch.node import running_node
 
@@ -44,12 +45,18 @@ async def options(node_url: str, client: AsyncElasticsearch) -> AsyncIterator[Cl
 
 
 @pytest.fixture
-async def open_store(options: ClusterOptions) -> AsyncIterator[Callable[[], ElasticsearchStore]]:
+def clock() -> ManualClock:
+    """Of all stores of a test."""
+    return ManualClock(T0 + 10_000)
+
+
+@pytest.fixture
+async def open_store(options: ClusterOptions, clock: ManualClock) -> AsyncIterator[Callable[[], ElasticsearchStore]]:
     """Opens one more store over the same indices."""
     opened: list[ElasticsearchStore] = []
 
     def make() -> ElasticsearchStore:
-        opened.append(ElasticsearchStore(options, ManualClock(T0 + 10_000)))
+        opened.append(ElasticsearchStore(options, clock, RETENTION))
         return opened[-1]
 
     yield make
@@ -65,8 +72,10 @@ async def store(open_store: Callable[[], ElasticsearchStore]) -> ElasticsearchSt
 
 
 @pytest.fixture
-def records(store: ElasticsearchStore, client: AsyncElasticsearch, options: ClusterOptions) -> Records:
+def records(
+    store: ElasticsearchStore, client: AsyncElasticsearch, options: ClusterOptions, clock: ManualClock
+) -> Records:
     async def reveal() -> None:
         await client.indices.refresh(index=f"{options.prefix}-2*")
 
-    return Records(store, reveal)
+    return Records(store, reveal, clock)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from elasticsearch import AsyncElasticsearch
@@ -14,6 +15,7 @@ from morpheus_kit.queue.outcomes import Outcome
 from services.tracker.store.base import StoreDownError
 from services.tracker.store.elastic import ElasticsearchStore
 from services.tracker.store.elastic_client import ClusterOptions
+from tests.conformance.keeping_cases import drop, fill
 from tests.conformance.samples import T0, Records, event, group, message_id, record
 
 
@@ -101,3 +103,23 @@ async def test_cluster_that_is_away_is_waited_for(options: ClusterOptions) -> No
         await away.write(Outcome([group()]))
     assert "secret" not in str(caught.value)
     await away.stop()
+
+
+async def test_a_month_goes_whole_once_it_is_over_for_everybody_in_it(
+    records: Records, client: AsyncElasticsearch, options: ClusterOptions
+) -> None:
+    """Before that the documents of those for whom it is; nobody's events wait for the longest."""
+    index = f"{options.prefix}-2026-06"
+    await fill(records)
+    await records.write(Outcome([], [], [event(99)], []))
+    await drop(records, 100)
+    assert (await client.count(index=index))["count"] == 2 * 4 + 1
+    records.clock.advance(1000 * 86_400)
+    assert await records.store.drop_over(1) == 1
+    assert not await client.indices.exists(index=index)
+    assert await records.store.drop_over(1) == 0
+    await client.indices.create(index=index)
+    assert await records.store.drop_over(1) == 1
+    this_month = datetime.fromtimestamp(records.clock.now_ms() / 1000, UTC).strftime("%Y-%m")
+    await client.indices.create(index=f"{options.prefix}-{this_month}")
+    assert await records.store.drop_over(1) == 0

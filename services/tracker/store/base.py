@@ -134,6 +134,10 @@ class RecordStore(Reports, PrivacyStore, Protocol):
         """
         ...
 
+    async def drop_over(self, limit: int) -> int:
+        """Deletes some of what is not kept any more, `limit` documents at most or a whole month; 0: nothing is left."""
+        ...
+
     async def group(self, company: str, group_id: str) -> GroupRow | None:
         """One group, or None when there is none that `company` may see."""
         ...

@@ -6,6 +6,7 @@ from morpheus_kit import logs
 from morpheus_kit.clock import Clock
 from morpheus_kit.config import ConfigError
 from morpheus_kit.queue.outcomes import Outcome
+from morpheus_kit.retention import KEPT_A_YEAR, Retention
 from services.tracker.documents import Document
 from services.tracker.store import elastic_queries as queries
 from services.tracker.store.base import GroupFilter, GroupRow, MessageFilter, Position, StoreDownError, Written
@@ -14,9 +15,11 @@ from services.tracker.store.elastic_client import Cluster, ClusterOptions
 from services.tracker.store.elastic_erasures import ElasticErasures
 from services.tracker.store.elastic_feed import ElasticFeed
 from services.tracker.store.elastic_groups import Groups
+from services.tracker.store.elastic_keeping import drop_over
 from services.tracker.store.elastic_privacy import ElasticPrivacy
 from services.tracker.store.elastic_reports import ElasticReports
 from services.tracker.store.elastic_writer import ElasticWriter
+from services.tracker.store.keeping import kept
 from services.tracker.store.months import month_of
 
 log = logs.get_logger(__name__)
@@ -32,12 +35,13 @@ class ElasticsearchStore(ElasticReports, ElasticPrivacy, ElasticErasures):
     exclusive = False
     lag_ms = _LAG_MS
 
-    def __init__(self, options: ClusterOptions, clock: Clock) -> None:
+    def __init__(self, options: ClusterOptions, clock: Clock, retention: Retention = KEPT_A_YEAR) -> None:
         """Nothing is sent before `start`."""
         ElasticPrivacy.__init__(self)
         ElasticErasures.__init__(self)
         self._options = options
         self._clock = clock
+        self._retention = retention
         self._cluster: Cluster | None = None
 
     async def start(self) -> None:
@@ -62,7 +66,11 @@ class ElasticsearchStore(ElasticReports, ElasticPrivacy, ElasticErasures):
     async def write(self, outcome: Outcome) -> Written:
         """Each document read, folded, and written if it has not changed meanwhile."""
         await self._ready()
-        return await self._writer.write(outcome)
+        return await self._writer.write(kept(outcome, self._retention, self._clock.now_ms()))
+
+    async def drop_over(self, limit: int) -> int:
+        """One step of `elastic_keeping`."""
+        return await drop_over(await self._ready(), self._retention, self._clock.now_ms(), limit)
 
     async def group(self, company: str, group_id: str) -> GroupRow | None:
         """One group."""

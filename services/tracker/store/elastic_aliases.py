@@ -16,7 +16,7 @@ async def update_aliases(cluster: Cluster) -> None:
     with answering():
         present = await cluster.client.indices.get_alias(index=cluster.pattern)
     for index, found in sorted(present.items()):
-        for company in await _companies(cluster, index):
+        for company in await companies_of(cluster, index):
             name = f"message-{company}"
             if name not in found["aliases"]:
                 missing.append({"add": {"index": index, "alias": name, "filter": _filter(company)}})
@@ -25,7 +25,7 @@ async def update_aliases(cluster: Cluster) -> None:
             await cluster.client.indices.update_aliases(actions=missing[start : start + _ACTIONS])
 
 
-async def _companies(cluster: Cluster, index: str) -> list[str]:
+async def companies_of(cluster: Cluster, index: str) -> list[str]:
     """All companies of a month, a page at a time."""
     found: list[str] = []
     after: dict[str, Any] = {}

@@ -100,7 +100,10 @@ class ElasticErasures(ABC):
     async def erased(self, references: Sequence[str]) -> set[str]:
         """As they are now, without a search."""
         cluster = await self._ready()
-        found = await read(cluster, [_address(cluster, each) for each in dict.fromkeys(references)], ["erased"])
+        with answering():
+            present = await cluster.client.indices.get_alias(index=cluster.pattern)
+        addresses = [_address(cluster, each) for each in dict.fromkeys(references)]
+        found = await read(cluster, [each for each in addresses if each.month_index in present], ["erased"])
         return {id_ for id_, stored in found.items() if stored.source.get("erased")}
 
     async def tidy(self) -> None:

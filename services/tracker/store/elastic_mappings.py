@@ -142,3 +142,8 @@ def pattern(prefix: str) -> str:
 def index_of(prefix: str, month: str) -> str:
     """`morpheus-2026-06` of `202606`."""
     return f"{prefix}-{month[:4]}-{month[4:]}"
+
+
+def month_of_index(prefix: str, index: str) -> str:
+    """`202606` of `morpheus-2026-06`."""
+    return index.removeprefix(f"{prefix}-").replace("-", "")

@@ -12,8 +12,8 @@ from services.tracker.store.sqlite import SqliteStore
 def make_store(config: Config, clock: Clock) -> SqliteStore | ElasticsearchStore:
     """Not opened yet."""
     if config.records_url.startswith("sqlite:"):
-        return SqliteStore(records_path(config.records_url), clock)
+        return SqliteStore(records_path(config.records_url), clock, config.kept)
     options = ClusterOptions(
         config.records_url, config.records_authority, config.records_shards, config.records_replicas
     )
-    return ElasticsearchStore(options, clock)
+    return ElasticsearchStore(options, clock, config.kept)

@@ -17,11 +17,13 @@ from morpheus_kit.clock import Clock
 from morpheus_kit.config import ConfigError
 from morpheus_kit.errors import DeadlineError
 from morpheus_kit.queue.outcomes import Outcome
+from morpheus_kit.retention import KEPT_A_YEAR, Retention
 from services.tracker.documents import Document
 from services.tracker.store import sqlite_privacy as privacy
 from services.tracker.store import sqlite_queries as queries
 from services.tracker.store import sqlite_reports as reports
 from services.tracker.store.base import GroupFilter, GroupRow, MessageFilter, Position, StoreDownError, Written
+from services.tracker.store.keeping import kept
 from services.tracker.store.privacy import Erasure, Suppression, SuppressionKey, SuppressionPlace, Unwanted
 from services.tracker.store.reports import CostItem, CostQuery, FeedItem, StatisticsItem, StatisticsQuery
 from services.tracker.store.schema import connect_reader, connect_writer, migrate
@@ -41,10 +43,11 @@ class SqliteStore:
     exclusive = True
     lag_ms = 0
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    def __init__(self, path: Path, clock: Clock, retention: Retention = KEPT_A_YEAR) -> None:
         """`path` is the database; its folder must exist."""
         self._path = path
         self._clock = clock
+        self._retention = retention
         self._writing = ThreadPoolExecutor(1, "records-writer")
         self._reading = ThreadPoolExecutor(_READERS, "records-reader")
         self._local = threading.local()
@@ -66,7 +69,12 @@ class SqliteStore:
 
     async def write(self, outcome: Outcome) -> Written:
         """One transaction. StoreDownError when the file cannot be written now."""
-        return await self._on_writer(lambda writer: writer.write(outcome))
+        current = kept(outcome, self._retention, self._clock.now_ms())
+        return await self._on_writer(lambda writer: writer.write(current))
+
+    async def drop_over(self, limit: int) -> int:
+        """One transaction."""
+        return await self._on_writer(lambda writer: writer.drop_over(self._retention, limit))
 
     async def unwanted(self, references: Sequence[str]) -> list[Unwanted]:
         """Messages after which their recipients must not be written to again."""

@@ -60,15 +60,16 @@ class Removal:
         message_id, n, group_n, state = row
         db, left = self._db, erased_head(message_id, head)
         now, (reason, _) = left.folded.state, left.folded.reason
-        self._remove_contents(n, head)
+        self.remove_contents(n, head)
         db.execute(_ERASED, (n, now, None if now in COMMON_STATES else now, reason or None, _encode(left)))
         if group_n is not None:
             self._rollups.move(group_n, counted(head, head.folded), counted(left, left.folded))
             if now != state:
                 db.executemany(_COUNT, [(group_n, state, -1), (group_n, now, 1)])
 
-    def _remove_contents(self, n: int, head: Head) -> None:
-        if head.record[0]:
+    def remove_contents(self, n: int, head: Head) -> None:
+        """Words, tags and body of a message."""
+        if head.record[0] and not head.erased:
             forget_words(self._db, self._bodies, n, head)
         self._db.execute("DELETE FROM bodies WHERE n = ?", (n,))
 

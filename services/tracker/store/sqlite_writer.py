@@ -17,12 +17,14 @@ from morpheus_kit.addresses import normalise_address
 from morpheus_kit.clock import Clock
 from morpheus_kit.queue.outcomes import Outcome
 from morpheus_kit.queue.schema import GroupEvent, GroupRecord, pack
+from morpheus_kit.retention import Retention
 from services.tracker.documents import Body, Head, place_of, searchable
 from services.tracker.store.base import STARTED, Refusal, Written
 from services.tracker.store.bodies import BodyWriter
 from services.tracker.store.changes import Change, apply, collect
 from services.tracker.store.privacy import SUPPRESSED_STATES
 from services.tracker.store.schema import COMMON_STATES
+from services.tracker.store.sqlite_dropping import Dropping
 from services.tracker.store.sqlite_feed import FeedWriter
 from services.tracker.store.sqlite_removal import Removal, forget_words
 from services.tracker.store.sqlite_rollups import Rollups, counted
@@ -116,6 +118,18 @@ class SqliteWriter:
     def erase(self, company: str, message_ids: Sequence[str]) -> int:
         """Makes these messages of a company what `erased_head` says, in one transaction; how many were not yet."""
         return self._transact(lambda: self._removal.erase(company, message_ids))
+
+    def drop_over(self, retention: Retention, limit: int) -> int:
+        """Deletes some of what is not kept any more, in one transaction; how many rows, 0: nothing is left."""
+        return self._transact(lambda: self._drop_over(retention, limit))
+
+    def _drop_over(self, retention: Retention, limit: int) -> int:
+        dropped = Dropping(self._db, self._removal, self._rollups).step(retention, self._clock.now_ms(), limit)
+        if dropped:
+            self._groups.clear()
+            self._rollups.forget()
+            self._bodies.forget()
+        return dropped
 
     def _transact(self, change: Callable[[], T]) -> T:
         before = self._next

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from morpheus_kit.addresses import AddressHasher
-from morpheus_kit.clock import SystemClock
+from morpheus_kit.clock import ManualClock, SystemClock
 from morpheus_kit.errors import MorpheusError, UnavailableError
 from morpheus_kit.queue.outcomes import Outcome, pack_outcome, pack_records
 from morpheus_kit.queue.schema import pack
 from morpheus_kit.queue.scripts import CommitItem, GateItem, Queue
+from morpheus_kit.retention import DAY_S, Retention
 from services.tracker.consumer import Consumer
 from services.tracker.erasures import STORES, Erasures
 from services.tracker.outbox import Outbox
@@ -258,3 +259,17 @@ def _failing_once(call: Callable[..., Awaitable[Any]], error: Exception, chance:
         return answer
 
     return wrapper
+
+
+async def test_an_erasure_is_forgotten_when_nothing_from_before_is_kept(rig: Rig) -> None:
+    await rig.erase()
+    recipient = HASHER.hash("acme", PERSON)
+    for seconds, known in ((365 * DAY_S, True), (400 * DAY_S, False)):
+        clock = ManualClock(CLOCK.now_ms() + seconds * 1000)
+        later = Erasures(
+            rig.store, [rig.queue], HASHER, Outbox(""), clock, Retention(365 * DAY_S, {"brief": 40 * DAY_S})
+        )
+        for _ in range(2):
+            await later.sweep()
+        assert bool(await rig.store.erasures(None, 9)) is known
+        assert (recipient in await rig.queue.erased("acme", [recipient])) is known

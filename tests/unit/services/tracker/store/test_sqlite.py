@@ -19,6 +19,7 @@ from services.tracker.store.sqlite import SqliteStore
 from services.tracker.store.sqlite_writer import SqliteWriter
 from tests.conformance.cases import RecordStoreCases
 from tests.conformance.erasure_cases import ErasureCases
+from tests.conformance.keeping_cases import RETENTION, KeepingCases
 from tests.conformance.page_cases import PageCases
 from tests.conformance.privacy_cases import PrivacyCases
 from tests.conformance.report_cases import ReportCases
@@ -26,20 +27,25 @@ from tests.conformance.samples import T0, Records, event, group, record
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore(tmp_path / "records.db", ManualClock(T0 + 10_000))
+def clock() -> ManualClock:
+    return ManualClock(T0 + 10_000)
+
+
+@pytest.fixture
+async def store(tmp_path: Path, clock: ManualClock) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore(tmp_path / "records.db", clock, RETENTION)
     await store.start()
     yield store
     await store.stop()
 
 
-class TestSqlite(RecordStoreCases, PrivacyCases, ErasureCases, ReportCases, PageCases):
+class TestSqlite(RecordStoreCases, PrivacyCases, ErasureCases, KeepingCases, ReportCases, PageCases):
     @pytest.fixture
-    def records(self, store: SqliteStore) -> Records:
+    def records(self, store: SqliteStore, clock: ManualClock) -> Records:
         async def reveal() -> None:
             """All is seen at once."""
 
-        return Records(store, reveal)
+        return Records(store, reveal, clock)
 
 
 async def test_what_cannot_be_stored_leaves_nothing_behind(store: SqliteStore) -> None:
@@ -153,3 +159,22 @@ async def test_once_tidied_nothing_of_an_erased_person_is_in_the_files(store: Sq
     assert [each.head.address for each in found] == ["p77@example.com"]
     async with asyncio.timeout(5):
         await store.tidy()
+
+
+async def test_what_is_over_leaves_nothing_in_any_table(store: SqliteStore, clock: ManualClock, tmp_path: Path) -> None:
+    """Events whose records never came included, but not those of today."""
+    await store.write(Outcome([], [], [event(98), event(99, at=T0 + 900 * 86_400_000)], []))
+    await store.write(
+        Outcome([group()], [record(index) for index in range(20)], [event(index) for index in range(20)], [])
+    )
+    await store.write(Outcome([group("long")], [record(0, "long")], [event(0, "sent", "long")], []))
+    clock.advance(1000 * 86_400)
+    while await store.drop_over(7):
+        pass
+    await store.tidy()
+    with closing(sqlite3.connect(tmp_path / "records.db")) as db:
+        names = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        tables = [name for name in names if not name.startswith(("feed", "sqlite_", "words"))]
+        left = {name: db.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in tables}
+        assert db.execute("SELECT count(*) FROM words WHERE words MATCH 'number'").fetchone() == (0,)
+    assert {name: count for name, count in left.items() if count} == {"messages": 1}
