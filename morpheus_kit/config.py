@@ -63,6 +63,7 @@ KNOWN_NAMES: frozenset[str] = frozenset(
         "REDIS_REPLICAS",
         "REDIS_URL",
         "RENDERER_ADDR",
+        "RENDER_BACKLOG",
         "RENDER_MEMORY",
         "RENDER_RECYCLE",
         "RENDER_TIMEOUT",
