@@ -77,10 +77,10 @@ class Stack:
         self._process.kill()
         self._process.wait()
 
-    def post(self, body: bytes) -> tuple[int, dict[str, Any], float]:
-        """Signs and posts a packed group: status, reply, seconds until the reply."""
+    def post(self, body: bytes, path: str = "/v1/groups") -> tuple[int, dict[str, Any], float]:
+        """Signs and posts a packed group: status, reply, seconds until the reply. `/v1/preview` takes the same."""
         webhook_id, timestamp = uuid4().hex, str(int(time.time()))
-        payload = "POST /v1/groups " + hashlib.sha256(body).hexdigest()
+        payload = f"POST {path} " + hashlib.sha256(body).hexdigest()
         key = base64.b64decode(self._client["secret"].removeprefix("whsec_"))
         mac = hmac.new(key, f"{webhook_id}.{timestamp}.{payload}".encode(), hashlib.sha256)
         headers = {
@@ -91,7 +91,7 @@ class Stack:
             "morpheus-key": self._client["key"],
         }
         started = time.perf_counter()
-        status, reply = self._request("POST", "/v1/groups", body, headers)
+        status, reply = self._request("POST", path, body, headers)
         return status, reply, time.perf_counter() - started
 
     def send(self, group_id: str, recipients: int, method: str = "test") -> tuple[int, dict[str, Any], float]:

@@ -14,10 +14,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 from morpheus.renderer.v1 import renderer_pb2
@@ -36,16 +36,17 @@ CORES = 2
 DISTINCT = 100
 REPEATED = 2_000
 SLICE = 50
-RUNS = 3
+RUNS = 5
 DRIFT_WARM, DRIFT = 400, 2_000
 _STYLE = (
     "@page{size:A4;margin:2cm}body{font:11pt sans-serif}table{width:100%}td{border-bottom:1px solid #ccc;padding:4px}"
 )
 _LINES = "".join(f"<tr><td>Lesson {n}</td><td>£{10 + n}.00</td></tr>" for n in range(8))
-# One process of the bare loop: a document a line in, then the seconds that all of them took.
+# One process of the bare loop: documents in, then the seconds and the CPU seconds that all of them took.
 _BARE = (
     "import sys,time,json;from weasyprint import HTML;pages=json.load(sys.stdin);HTML(string=pages[0]).write_pdf();"
-    "started=time.monotonic();[HTML(string=page).write_pdf() for page in pages];print(time.monotonic()-started)"
+    "clocks=time.monotonic,time.process_time;started=[clock() for clock in clocks];"
+    "[HTML(string=page).write_pdf() for page in pages];print(*(c()-s for c,s in zip(clocks,started)))"
 )
 
 
@@ -78,13 +79,20 @@ async def _measure() -> dict[str, Any]:
             await pool.stop()
 
 
+class Spent(NamedTuple):
+    """Seconds by the clock, and of CPU over all processes."""
+
+    seconds: float
+    cpu: float
+
+
 class _Bench:
     def __init__(self, runner: SliceRunner, group: bytes) -> None:
         self._runner = runner
         self._group = group
 
-    async def make(self, pages: Sequence[str]) -> float:
-        """Seconds for all of them, two slices at a time."""
+    async def make(self, pages: Sequence[str]) -> Spent:
+        """What all of them took, two slices at a time."""
         messages = [
             renderer_pb2.MessageContent(
                 id=f"m{index}", pdf_attachments=[renderer_pb2.PdfAttachment(name="a.pdf", html=page)]
@@ -92,11 +100,11 @@ class _Bench:
             for index, page in enumerate(pages)
         ]
         slices = iter([messages[first : first + SLICE] for first in range(0, len(messages), SLICE)])
-        started = time.monotonic()
+        started, cpu = time.monotonic(), _cpu_seconds()
         async with asyncio.TaskGroup() as tasks:
             for _ in range(CORES):
                 tasks.create_task(self._work(slices))
-        return time.monotonic() - started
+        return Spent(time.monotonic() - started, _cpu_seconds() - cpu)
 
     async def _work(self, slices: Any) -> None:
         for messages in slices:
@@ -108,20 +116,23 @@ class _Bench:
 
 async def _rates(bench: _Bench) -> dict[str, Any]:
     await bench.make([invoice(f"warm-{n}") for n in range(2 * SLICE)])
-    distinct, bare = [], []
+    distinct, bare, repeated = [], [], []
     for run in range(RUNS):
         pages = [invoice(f"{run}-{n}") for n in range(DISTINCT)]
-        distinct.append(DISTINCT / await bench.make(pages))
+        distinct.append(await bench.make(pages))
         bare.append(await asyncio.to_thread(_bare, pages))
-    repeated = REPEATED / await bench.make([invoice("same")] * REPEATED)
-    ratios = [ours / theirs for ours, theirs in zip(distinct, bare, strict=True)]
+        repeated.append(await bench.make([invoice(f"same-{run}")] * REPEATED))
     figures = {
-        "distinct_per_second": round(max(distinct), 1),
-        "repeated_per_second": round(repeated, 1),
-        "bare_loop_per_second": round(max(bare), 1),
-        "distinct_to_bare": round(statistics.median(ratios), 2),
-        "distinct_to_bare_runs": [round(ratio, 2) for ratio in ratios],
-        "repeated_to_bare": round(repeated / max(bare), 1),
+        "distinct_per_second": round(max(DISTINCT / each.seconds for each in distinct), 1),
+        "repeated_per_second": round(max(REPEATED / each.seconds for each in repeated), 1),
+        "bare_loop_per_second": round(max(DISTINCT / each.seconds for each in bare), 1),
+        "distinct_to_bare": _median(theirs.seconds / ours.seconds for ours, theirs in zip(distinct, bare, strict=True)),
+        "distinct_to_bare_by_cpu": _median(theirs.cpu / ours.cpu for ours, theirs in zip(distinct, bare, strict=True)),
+        "repeated_to_bare_by_cpu": _median(
+            theirs.cpu / DISTINCT / (ours.cpu / REPEATED) for ours, theirs in zip(repeated, bare, strict=True)
+        ),
+        "cpu_ms_per_distinct": _median(each.cpu / DISTINCT * 1000 for each in distinct),
+        "cpu_ms_per_bare": _median(each.cpu / DISTINCT * 1000 for each in bare),
     }
     if shutil.which("wkhtmltopdf"):
         figures["wkhtmltopdf_per_second"] = round(await asyncio.to_thread(_wkhtmltopdf), 1)
@@ -135,23 +146,34 @@ async def _drift(bench: _Bench) -> dict[str, Any]:
     return {"rss_drift_mib": round((_resident() - before) / CORES / 2**20, 1), "rss_drift_pdfs": DRIFT}
 
 
+def _median(values: Iterable[float]) -> float:
+    return round(statistics.median(values), 2)
+
+
+def _cpu_seconds() -> float:
+    """Of this process, which is the front, and of all workers."""
+    spent = [child.cpu_times() for child in psutil.Process().children()]
+    return time.process_time() + sum(each.user + each.system for each in spent)
+
+
 def _resident() -> int:
     return sum(resident_bytes(child.pid) for child in psutil.Process().children())
 
 
-def _bare(pages: Sequence[str]) -> float:
-    """PDFs/s of as many processes as cores that do nothing else."""
+def _bare(pages: Sequence[str]) -> Spent:
+    """What as many processes as cores take that do nothing else."""
     share = len(pages) // CORES
     with ThreadPoolExecutor(CORES) as threads:
         parts = [pages[first : first + share] for first in range(0, len(pages), share)]
-        return share * CORES / max(threads.map(_bare_process, parts))
+        spent = list(threads.map(_bare_process, parts))
+    return Spent(max(each.seconds for each in spent), sum(each.cpu for each in spent))
 
 
-def _bare_process(pages: Sequence[str]) -> float:
+def _bare_process(pages: Sequence[str]) -> Spent:
     done = subprocess.run(
         [sys.executable, "-c", _BARE], input=json.dumps(pages), capture_output=True, text=True, check=True
     )
-    return float(done.stdout)
+    return Spent(*map(float, done.stdout.split()))
 
 
 def _wkhtmltopdf() -> float:

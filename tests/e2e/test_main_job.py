@@ -46,6 +46,18 @@ def test_one_post_is_rendered_sent_recorded_and_found_again(stack: Stack, tmp_pa
     post = {**sample.group("main", 0), "recipients": recipients}
     body = msgpack.packb(post)
 
+    status, preview, _ = stack.post(body, "/v1/preview")
+
+    assert status == 200
+    assert [(each["index"], each["reason"]["code"]) for each in preview["errors"]] == [
+        (4, "address_invalid"),
+        (5, "variable_missing"),
+    ]
+    assert [each["index"] for each in preview["samples"]] == [0, 1, 2, 3, 6]
+    assert [each["name"] for each in preview["samples"][3]["attachments"]] == ["invoice.pdf"]
+    assert stack.get("/v1/groups")["items"] == stack.get("/v1/messages")["items"] == [], "a preview writes nothing"
+    assert not list((stack.home / "outbox").iterdir())
+
     status, reply, _ = stack.post(body)
 
     assert status == 202
