@@ -61,13 +61,22 @@ def render(template: Template, variables: Variables) -> str:
 class Draft:
     """One message on its way; with an `error` no further step is taken."""
 
-    __slots__ = ("answer", "error", "html", "message", "subject", "text")
+    __slots__ = ("answer", "chosen", "error", "html", "message", "subject", "text")
 
     def __init__(self, message: renderer_pb2.MessageContent) -> None:
         self.message = message
         self.subject = self.html = self.text = ""
         self.answer = b""
+        self.chosen: Chosen | None = None
         self.error: RenderError | None = None
+
+    @property
+    def templates(self) -> str:
+        """Those that were chosen for it."""
+        if self.chosen is None:
+            return ""
+        inner, outer = self.chosen.inner.name, self.chosen.outer
+        return f"{inner} in {outer.name}" if outer else f"{inner}"
 
     def take(self) -> bytes:
         """The answer, which is kept no longer."""
@@ -147,7 +156,7 @@ class GroupRenderer:
     def render(self, draft: Draft) -> None:
         """Fills in subject, HTML and the text that stands beside it; of an SMS the text alone."""
         values = self.variables(draft.message)
-        chosen = self._localize(values)
+        chosen = draft.chosen = self._localize(values)
         if chosen.outer is None or self._subject is None:
             draft.text = render(chosen.inner, values).strip()
             return
@@ -237,7 +246,7 @@ class SliceRenderer:
         try:
             step(draft)
         except Exception as exc:  # noqa: BLE001  whatever it raised, it concerns this message only
-            draft.error = explain(exc)
+            draft.error = explain(exc, draft.templates)
 
     def _finish(self, draft: Draft, pdfs: SlicePdfs, files: StoredFiles) -> None:
         """Attachments, then the whole."""

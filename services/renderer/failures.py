@@ -33,12 +33,19 @@ class OutputError(Exception):
     """A template prints more than a message may have; the text says how much that is."""
 
 
+class StyleError(Exception):
+    """The CSS of a mail cannot be inlined; the text says why."""
+
+
 class FilterError(Exception):
     """A filter cannot write the value that it was given; the text says which filter and why."""
 
 
-def explain(exc: BaseException) -> RenderError:
-    """Code and text of anything that a template, its filters or its data can raise."""
+def explain(exc: BaseException, templates: str = "") -> RenderError:
+    """Code and text of anything that a template, its filters or its data can raise.
+
+    `templates` are named where `exc` came from none: from what is done to that which they made.
+    """
     if isinstance(exc, RenderError):
         return exc
     if isinstance(exc, TemplateSyntaxError):
@@ -51,7 +58,7 @@ def explain(exc: BaseException) -> RenderError:
         return RenderError(ReasonCode.VARIABLE_MISSING, _at(exc, str(exc.message)))
     if isinstance(exc, OutputError):
         return RenderError(ReasonCode.MESSAGE_TOO_LARGE, _at(exc, str(exc)))
-    return RenderError(ReasonCode.RENDER_FAILED, _at(exc, _describe(exc)))
+    return RenderError(ReasonCode.RENDER_FAILED, _at(exc, _describe(exc), templates))
 
 
 def _describe(exc: BaseException) -> str:
@@ -59,15 +66,15 @@ def _describe(exc: BaseException) -> str:
         return "rendering needs too much memory"
     if isinstance(exc, RecursionError):
         return "templates or macros call each other without end"
-    if isinstance(exc, FilterError):
+    if isinstance(exc, (FilterError, StyleError)):
         return str(exc)
     if isinstance(exc, SecurityError):
         return f"not allowed in a template: {exc.message}"
     return f"{type(exc).__name__}: {str(exc)[:200]}"
 
 
-def _at(exc: BaseException, text: str) -> str:
-    place = _place(exc.__traceback__)
+def _at(exc: BaseException, text: str, templates: str = "") -> str:
+    place = _place(exc.__traceback__) or templates
     return f"{place}: {text}" if place else text
 
 

@@ -24,6 +24,7 @@ from services.renderer.files import GroupFiles, Place
 from services.renderer.frames import Content, Frame
 from services.renderer.pool import MOST_DEATHS, Worker, WorkerDiedError, WorkerPool
 from services.renderer.shared_cache import LostTemplatesError
+from services.renderer.stack_dump import STEPS
 
 log = logs.get_logger(__name__)
 
@@ -93,7 +94,7 @@ class SliceRunner:
                 endless = timeouts >= ENDLESS_AFTER
                 failed, again = after_death(left, death.position - order.answered, death, endless=endless)
                 if failed:
-                    order.answers.append(wire.response([_failure(message, death) for message in failed]))
+                    order.answers.append(wire.response([_failure(message, death, group) for message in failed]))
                 todo.extendleft(reversed(again))
             else:
                 timeouts = 0
@@ -162,14 +163,23 @@ def after_death(
     return [], [replace(left, deaths=left.deaths + 1)]
 
 
+def _place(death: WorkerDiedError, group: bytes) -> str:
+    """Template and line, or the group's templates and the step after them."""
+    if death.place and death.place not in STEPS.values():
+        return death.place
+    content = renderer_pb2.GroupContent.FromString(group)
+    names = " in ".join(filter(None, (content.inner_template, content.outer_template)))
+    return ", ".join(filter(None, (names, death.place)))
+
+
 def _batch(messages: Sequence[bytes]) -> list[Batch]:
     return [Batch(messages)] if messages else []
 
 
-def _failure(message: bytes, death: WorkerDiedError) -> bytes:
+def _failure(message: bytes, death: WorkerDiedError, group: bytes) -> bytes:
     code = ReasonCode.RENDER_TIMEOUT if death.timed_out else ReasonCode.RENDER_FAILED
     text = "rendering it took too long" if death.timed_out else "rendering it ended the worker process more than once"
-    text = f"{death.place}: {text}" if death.place else text
+    text = f"{_place(death, group)}: {text}"
     message_id = renderer_pb2.MessageContent.FromString(message).id
     log.warning("message_render_aborted", message_id=message_id, reason=code.value)
     failure = renderer_pb2.Failure(code=code.value, text=text)

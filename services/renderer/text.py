@@ -7,6 +7,8 @@ import re
 import css_inline
 from resiliparse.extract.html2text import extract_plain_text
 
+from services.renderer.failures import StyleError
+
 # Mail programs that know media queries keep them; nothing is ever fetched.
 _INLINER = css_inline.CSSInliner(
     keep_at_rules=True,
@@ -20,8 +22,16 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 def inline_css(html: str) -> str:
-    """`html` with the rules of its style elements on the elements that they are for."""
-    return str(_INLINER.inline(html)) if _STYLE.search(html) else html
+    """`html` with the rules of its style elements on the elements that they are for.
+
+    StyleError when an element's own style is none.
+    """
+    if not _STYLE.search(html):
+        return html
+    try:
+        return str(_INLINER.inline(html))
+    except css_inline.InlineError as exc:
+        raise StyleError(f"CSS cannot be inlined: {exc}") from exc
 
 
 def text_of(html: str) -> str:

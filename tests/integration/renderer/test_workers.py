@@ -47,7 +47,7 @@ async def test_message_that_crashes_its_worker_fails_alone(start: Start) -> None
     answers = await renderer.render(*[{"context": {"depth": 14_000 if n == 2 else 1}} for n in range(4)])
     by_id = sorted(answers, key=lambda answer: answer.id)
     assert codes(by_id) == ["", "", "render_failed", ""]
-    assert by_id[2].failure.text.startswith("CSS: rendering it ended the worker")
+    assert by_id[2].failure.text.startswith("inner.html in outer.html, CSS: rendering it ended the worker")
 
 
 async def test_killed_workers_cost_no_message(start: Start) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import msgpack
 import pytest
 
+from services.renderer import compose
 from services.renderer.settings import RenderSettings
 
 PLAIN = {"outer.html": "<main>{{ content }}</main>", "inner.html": "<p>{{ x }}</p>"}
@@ -318,3 +319,20 @@ def test_limit_of_output_is_for_each_message(render: Render) -> None:
     recipients = [{"context": {"x": "y" * size}} for size in (900, 5000, 900)]
     answers = render(PLAIN, *recipients, settings=RenderSettings(max_message=2000))
     assert [answer.failure.code for answer in answers] == ["", "message_too_large", ""]
+
+
+def test_css_that_cannot_be_inlined_fails_its_message_and_names_its_templates(render: Render) -> None:
+    templates = PLAIN | {"outer.html": "<style>p{margin:0}</style>{{ content }}", "inner.html": "<p style='{{ x }}'>a"}
+    bad, good = render(templates, {"context": {"x": "p{"}}, {"context": {"x": "color:red"}})
+    assert bad.failure.code == "render_failed"
+    assert bad.failure.text.startswith("inner.html in outer.html: CSS cannot be inlined: Unexpected token")
+    assert "margin: 0" in good.html.replace("margin:0", "margin: 0")
+
+
+def test_memory_that_a_later_step_lacks_names_its_templates(render: Render, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lack(html: str) -> str:
+        raise MemoryError
+
+    monkeypatch.setattr(compose, "text_of", lack)
+    [answer] = render(PLAIN, context={"x": 1})
+    assert answer.failure.text == "inner.html in outer.html: rendering needs too much memory"
