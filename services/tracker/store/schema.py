@@ -188,7 +188,10 @@ def connect_writer(path: Path) -> sqlite3.Connection:
 def connect_reader(path: Path) -> sqlite3.Connection:
     """A connection that cannot write; WAL lets it read while the writer writes."""
     connection = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
-    connection.executescript("PRAGMA query_only = ON; PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY;")
+    connection.executescript(
+        "PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY;"
+        "CREATE VIRTUAL TABLE temp.vocabulary USING fts5vocab(main, words, row); PRAGMA query_only = ON;"
+    )
     return connection
 
 

@@ -21,6 +21,7 @@ from services.tracker.words import LONGEST_WORD
 
 _LATELY_SECONDS = 60
 _MANY = 10_000
+_COMPLETIONS = 32
 
 
 _GROUP = "SELECT g.n, g.shared, g.accepted_ms, g.settled, g.settled_ms, g.versions FROM groups g"
@@ -172,15 +173,30 @@ def _add_group_fields(where: Conditions, wanted: MessageFilter) -> None:
 
 def _add_words(db: sqlite3.Connection, where: Conditions, words: Sequence[str]) -> None:
     """Few matches are looked up one by one; of many the newest are found in the order's index."""
-    match = _match(words)
-    counting = "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ? LIMIT ?)"
-    (found,) = db.execute(counting, (match, _MANY)).fetchone()
-    column = "+m.n" if found >= _MANY else "m.n"
+    *whole, last = [word[:LONGEST_WORD] for word in words]
+    rest = [f'"{word}"' + " *" * (len(word) == LONGEST_WORD) for word in whole]
+    found = _completions(db, last)
+    match = some = _all_of(rest, f"({' OR '.join(found)})" if found else f'"{last}" *')
+    if len(found) > _COMPLETIONS:
+        match = _all_of(rest, f'"{last}" *')
+    # A beginning is dear to look for, so it is asked first whether some of its completions are many already.
+    many = _is_many(db, some) or (match != some and _is_many(db, match))
+    column = "+m.n" if many else "m.n"
     where.add(f"{column} IN (SELECT rowid FROM words WHERE words MATCH ?)", match)  # noqa: S608 one of two literals
 
 
-def _match(words: Sequence[str]) -> str:
+def _completions(db: sqlite3.Connection, beginning: str) -> list[str]:
+    """The first words of the index that begin so, quoted; more of them than `_COMPLETIONS` are not all."""
+    sql = "SELECT term FROM vocabulary WHERE term >= ? AND term < ? LIMIT ?"
+    return [f'"{term}"' for (term,) in db.execute(sql, (beginning, beginning + "\U0010ffff", _COMPLETIONS + 1))]
+
+
+def _is_many(db: sqlite3.Connection, match: str) -> bool:
+    counting = "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ? LIMIT ?)"
+    (found,) = db.execute(counting, (match, _MANY)).fetchone()
+    return bool(found >= _MANY)
+
+
+def _all_of(rest: Sequence[str], last: str) -> str:
     """Words have letters and digits only, so quoting them is enough."""
-    *whole, last = [word[:LONGEST_WORD] for word in words]
-    tail = [f'"{word}"' + " *" * (len(word) == LONGEST_WORD) for word in whole]
-    return " AND ".join([*tail, f'"{last}" *'])
+    return " AND ".join([*rest, last])
