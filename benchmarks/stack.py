@@ -120,6 +120,12 @@ class Stack:
         path = f"/v1/suppressions?{urlencode({'company_code': sample.COMPANY})}"
         return self._request("POST", path, json.dumps({"address": address}).encode(), headers)
 
+    def resend(self, message_id: str) -> tuple[int, dict[str, Any]]:
+        """`POST /v1/messages/{id}/resend`: status and reply."""
+        headers = {"authorization": f"Bearer {self._client['token']}"}
+        path = f"/v1/messages/{message_id}/resend?{urlencode({'company_code': sample.COMPANY})}"
+        return self._request("POST", path, b"", headers)
+
     def erase(self, address: str) -> tuple[int, dict[str, Any]]:
         """`POST /v1/erasures`: status and reply."""
         headers = {"authorization": f"Bearer {self._client['token']}"}

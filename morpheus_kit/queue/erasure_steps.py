@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from redis.exceptions import RedisError
+
 from morpheus_kit.queue.elements import Element, unpack_element
 from morpheus_kit.queue.runner import Arg, Runner, check_count
 
@@ -95,6 +97,14 @@ class ErasureSteps(Runner):
             ]
             if not cursor:
                 return
+
+    async def rewrite_file(self) -> bool:
+        """Asks Redis to write its append-only file anew, without what has left the queue; False: it does not let us."""
+        try:
+            await self.redis.execute_command("BGREWRITEAOF")
+        except (RedisError, OSError, TimeoutError):
+            return False
+        return True
 
     async def letters(self) -> AsyncIterator[list[Letter]]:
         """All dead letters, of every company, some at a time."""

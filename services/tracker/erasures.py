@@ -115,9 +115,12 @@ class Erasures:
             pass
 
     async def tidy(self) -> None:
-        """Lets the store clean its files after erasures. StoreDownError."""
+        """Lets store and queue clean their files after erasures. StoreDownError."""
         if self._untidy:
             await self._store.tidy()
+            # All partitions are in one Redis, or in a cluster whose operators write its files anew.
+            if not await self._queues[0].rewrite_file():
+                log.warning("queue_file_not_rewritten")
             self._untidy = False
 
     async def _follow(self, queue: Queue, company: str, records: Sequence[tuple[str, bytes]]) -> None:

@@ -45,6 +45,7 @@ def test_contents_that_are_withheld_are_nowhere_once_the_group_has_finished(stac
     assert (groups["no-body"]["context"], groups["redacted"]["context"]) == ({}, {"brand": "B"})
     assert (groups["no-body"]["record"], groups["redacted"]["redact"]) == ("no_body", ["code"])
     (message,) = stack.get("/v1/messages", group_id="redacted", address="ada@example.org")["items"]
+    assert stack.resend(message["id"])[0] == 409
     detail = stack.message(message["id"])
     assert (detail["html"], detail["text"], detail["subject"]) == ("", "", "")
     assert detail["context"] == {"plan": "P", "bad": False}

@@ -12,6 +12,7 @@ from typing import Final
 _PAGES: Final = 500
 _FILL: Final = "free_pages"
 _FILL_BYTES: Final = 1024 * 1024
+_LOG_TRIES: Final = 5
 
 
 class Tidying:
@@ -21,22 +22,26 @@ class Tidying:
         """`connection` is the writer's."""
         self._db = connection
         self._merge = -_PAGES
-        self._filled: int | None = None
+        self._filling = False
+        self._log_tries = 0
 
     def step(self) -> bool:
         """True when nothing is left to do. Part of no transaction."""
         if self._merge:
             self._merge = self._merge_words()
             return False
-        if self._filled is None:
+        if not self._filling:
             self._db.execute(f"DROP TABLE IF EXISTS {_FILL}")
             self._db.execute(f"CREATE TABLE {_FILL} (zeros BLOB)")
-            self._filled = 0
-        if self._fill():
+            self._filling = True
+        if not self._log_tries and self._fill():
             return False
-        self._db.execute(f"DROP TABLE {_FILL}")
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        return True
+        if not self._log_tries:
+            self._db.execute(f"DROP TABLE {_FILL}")
+        self._log_tries += 1
+        # A reader may still need the log; it ends soon.
+        (busy, _, _) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy or self._log_tries == _LOG_TRIES
 
     def _merge_words(self) -> int:
         """Deleted words are in the index until its segments are one; how many pages to merge next."""

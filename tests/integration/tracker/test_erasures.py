@@ -25,7 +25,7 @@ from services.tracker.store.base import MessageFilter, StoreDownError
 from services.tracker.store.privacy import Suppression
 from services.tracker.store.sqlite import SqliteStore
 from services.tracker.suppressions import Suppressions
-from tests.integration.tracker.rig import SECRET, Sender
+from tests.integration.tracker.rig import SECRET, Sender, until
 
 HASHER = AddressHasher(SECRET)
 PERSON = "person0@example.com"
@@ -273,3 +273,20 @@ async def test_an_erasure_is_forgotten_when_nothing_from_before_is_kept(rig: Rig
             await later.sweep()
         assert bool(await rig.store.erasures(None, 9)) is known
         assert (recipient in await rig.queue.erased("acme", [recipient])) is known
+
+
+async def test_the_queue_s_file_is_written_anew_after_an_erasure(rig: Rig) -> None:
+    june = Sender(rig.queue)
+    await june.commit(1)
+    await rig.erase(queue=1)
+    await rig.record_all()
+    await rig.erasures.erase("acme", PERSON)
+
+    async def rewritten() -> bool:
+        info = await rig.queue.redis.info("persistence")
+        idle = not info["aof_rewrite_in_progress"] and not info["aof_rewrite_scheduled"]
+        return idle and info["aof_last_bgrewrite_status"] == "ok" and info["aof_base_size"] > 0
+
+    await until(rewritten, bool)
+    folder = (await rig.queue.redis.config_get("dir"))["dir"]
+    assert not any(b"Person0@" in path.read_bytes() for path in Path(folder).rglob("*.aof"))
