@@ -27,7 +27,7 @@ from services.tracker.store.reports import (
     StatisticsQuery,
     TooManyItemsError,
 )
-from services.tracker.store.tallies import read_tally
+from services.tracker.store.tallies import reached_names, read_tally
 
 _TAGS_OF_A_SHARD: Final = 20
 """Of a shard 20 times as many tags as an answer has are looked at; their numbers are then counted exactly."""
@@ -36,7 +36,7 @@ _FEW: Final = 1_000
 
 
 class Level(NamedTuple):
-    """One level of nested sums, and how it is asked for."""
+    """One level of nested sums, and how it is asked for. It is cheapest with the level of fewest values outermost."""
 
     name: str
     source: dict[str, Any]
@@ -61,12 +61,12 @@ class ElasticReports(ABC):
     async def costs(self, company: str, wanted: CostQuery) -> list[CostItem]:
         """By key, then currency. TooManyItemsError."""
         cluster = await self._ready()
-        levels = [await _cost_key(cluster, company, wanted), _terms("currency", "cost_currency")]
+        levels = [_terms("currency", "cost_currency"), await _cost_key(cluster, company, wanted)]
         sums = {"sum": {"sum": {"field": "cost_micros"}}}
         answer = await _priced(company, wanted).search(cluster, size=0, aggs=_nested(levels, sums))
         found = []
         for keys, bucket in _flat(answer, levels):
-            key = _day_of(keys["key"]) if wanted.by == "day" else keys["key"]
+            key = _day_of(keys["by"]) if wanted.by == "day" else keys["by"]
             found.append(CostItem(key, keys["currency"], bucket["doc_count"], round(bucket["sum"]["value"])))
         if len(found) > reports.MOST_ITEMS:
             raise TooManyItemsError
@@ -94,9 +94,9 @@ async def _count(
     items: dict[tuple[int, str, str], StatisticsItem],
 ) -> None:
     """Adds to `items`; what is too much for one answer of the cluster is asked for in halves."""
-    levels = [] if tags is None else [_of(tags, "tag")]
-    levels += [_terms("method", "method")] if wanted.by_method else []
+    levels = [_terms("method", "method")] if wanted.by_method else []
     levels += [_terms("tally", "tally"), _buckets("bucket", wanted.interval_ms)]
+    levels += [] if tags is None else [_of(tags, "tag")]
     where = Conditions(company, counting=True).among(wanted.from_ms, wanted.to_ms)
     try:
         answer = await where.search(cluster, size=0, aggs=_nested(levels, {}))
@@ -109,7 +109,7 @@ async def _count(
         item = items.setdefault(key, StatisticsItem(*key))
         tally, number = read_tally(keys["tally"]), bucket["doc_count"]
         item.counts[tally.state] = item.counts.get(tally.state, 0) + number
-        for name in tally.milestones:
+        for name in reached_names(tally.reached):
             item.reached[name] = item.reached.get(name, 0) + number
     if len(items) > reports.MOST_ITEMS:
         raise TooManyItemsError
@@ -142,11 +142,11 @@ def _priced(company: str, wanted: CostQuery) -> Conditions:
 
 async def _cost_key(cluster: Cluster, company: str, wanted: CostQuery) -> Level:
     if wanted.by == "day":
-        return _buckets("key", DAY_MS)
+        return _buckets("by", DAY_MS)
     if wanted.by == "tag":
-        return _of(await _most_used(cluster, _priced(company, wanted)), "key")
+        return _of(await _most_used(cluster, _priced(company, wanted)), "by")
     field = "company_code" if wanted.by == "company" else wanted.by
-    return _terms("key", field, reports.MOST_ITEMS + 1)
+    return _terms("by", field, reports.MOST_ITEMS + 1)
 
 
 def _terms(name: str, field: str, size: int = _FEW) -> Level:

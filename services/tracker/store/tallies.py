@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from services.tracker.states import MILESTONES, Folded
@@ -19,11 +20,6 @@ class Tally(NamedTuple):
     currency: str
     """Empty where the cost is not known."""
 
-    @property
-    def milestones(self) -> list[str]:
-        """The names of `reached`."""
-        return reached_names(self.reached)
-
     def __str__(self) -> str:
         """One word; `read_tally` is the inverse."""
         return f"{self.state}/{self.reached}/{self.currency}"
@@ -34,15 +30,17 @@ def tally_of(folded: Folded) -> Tally:
     return Tally(folded.state, _reached(folded.first), folded.value("cost_currency") or "")
 
 
+@lru_cache(maxsize=1_000)
 def read_tally(word: str) -> Tally:
-    """The inverse of `str`."""
+    """The inverse of `str`; there are few of them."""
     state, reached, currency = word.split("/", 2)
     return Tally(state, int(reached), currency)
 
 
-def reached_names(bits: int) -> list[str]:
+@lru_cache(maxsize=1_000)
+def reached_names(bits: int) -> tuple[str, ...]:
     """The milestones of these bits."""
-    return [name for name, bit in _BITS if bits & bit]
+    return tuple(name for name, bit in _BITS if bits & bit)
 
 
 def _reached(first: Iterable[str]) -> int:
