@@ -17,7 +17,9 @@ from morpheus_kit.config import ConfigError
 from morpheus_kit.queue.outcomes import Outcome
 from services.tracker.store.elastic import ElasticsearchStore
 from services.tracker.store.elastic_client import ClusterOptions
-from tests.conformance.samples import T0, event, group, record
+from services.tracker.store.privacy import Erasure
+from tests.conformance.keeping_cases import RETENTION
+from tests.conformance.samples import T0, event, group, record, reference
 from tests.elasticsearch.node import running_node
 from tests.elasticsearch.proxy import Fault, running_proxy
 from tests.trackers import refused_tracker
@@ -72,14 +74,23 @@ async def said(url: str, authority: Path | None = CERTIFICATE) -> str:
 
 async def test_documented_privileges_and_an_authority_of_ones_own_are_enough(secure_url: str) -> None:
     options = ClusterOptions(as_user(secure_url), str(CERTIFICATE), replicas=0)
-    store = ElasticsearchStore(options, ManualClock(T0 + 10_000))
+    clock = ManualClock(T0 + 10_000)
+    store = ElasticsearchStore(options, clock, RETENTION)
     await store.start()
-    await store.write(Outcome([group()], [record(0)], [event(0)]))
+    await store.write(Outcome([group(), group("brief")], [record(0)], [event(0)]))
     await store.make_months()
     await store.update_aliases()
     assert await store.all_suppressions(None, 10) == []
     found = await store.group("acme", "june")
     assert found is not None
+    await store.add_erasure(Erasure("acme", b"x" * 16, T0))
+    assert await store.erase("acme", [reference(0)]) == 1
+    await store.tidy()
+    clock.advance(100 * 86_400)
+    await store.messages_to("acme", ["nobody"], 1)  # what was written is found from here on
+    assert await store.drop_over(10) == 1
+    clock.advance(1000 * 86_400)
+    assert await store.drop_over(10) == 1
     await store.stop()
 
 
