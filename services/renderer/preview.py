@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from morpheus.renderer.v1 import renderer_pb2
 
@@ -12,7 +12,8 @@ from morpheus_kit.sms import segments
 
 LARGE_HTML = 102 * 1024
 """Bytes from which on Gmail cuts a mail off."""
-_HTTP_LINK = re.compile(r"""\b(?:href|src)\s*=\s*["']?\s*(http://[^\s"'>]{1,200})""", re.IGNORECASE)
+# Bounded gaps: a long run of spaces must not take a long time.
+_HTTP_LINK = re.compile(r"""\b(?:href|src)\s{0,8}=\s{0,8}["']?\s{0,8}(http://[^\s"'>]{1,200})""", re.IGNORECASE)
 
 
 class Previewer:
@@ -21,6 +22,17 @@ class Previewer:
     def __init__(self, *, downgrade: bool) -> None:
         """`downgrade`: typeset characters of text messages are made plain where that alone makes them GSM-7."""
         self._downgrade = downgrade
+
+    def of_chunk(
+        self, chunk: bytes, *, text_message: bool, with_bodies: Collection[str]
+    ) -> renderer_pb2.PreviewMessagesResponse:
+        """Of a serialized RenderMessagesResponse; `with_bodies`: ids of messages whose bodies are wanted."""
+        return renderer_pb2.PreviewMessagesResponse(
+            messages=[
+                self.preview(each, text_message=text_message, bodies=each.id in with_bodies)
+                for each in renderer_pb2.RenderMessagesResponse.FromString(chunk).messages
+            ]
+        )
 
     def preview(
         self, rendered: renderer_pb2.RenderedMessage, *, text_message: bool, bodies: bool

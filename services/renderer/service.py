@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -21,6 +22,7 @@ from services.renderer.slices import SliceRunner
 SERVICE = "morpheus.renderer.v1.RendererService"
 MOST_MESSAGES = 500
 MOST_PATHS = 10
+MOST_SECONDS = 900
 
 
 class RendererService:
@@ -67,6 +69,7 @@ class RendererService:
 
     async def RenderMessages(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
         """Serialized chunks."""
+        _check_deadline(context)
         try:
             packed_group, messages = wire.split(request)
             group = renderer_pb2.GroupContent.FromString(packed_group)
@@ -80,17 +83,16 @@ class RendererService:
         self, request: renderer_pb2.PreviewMessagesRequest, context: Any
     ) -> AsyncIterator[renderer_pb2.PreviewMessagesResponse]:
         """The same without what nobody looks at."""
+        _check_deadline(context)
         messages = [message.SerializeToString() for message in request.messages]
         with_bodies = {message.id for message in request.messages[: request.bodies]}
         text_message = not request.group.outer_template
         async with aclosing(self._render(request.group, request.group.SerializeToString(), messages)) as chunks:
             async for chunk in chunks:
-                rendered = renderer_pb2.RenderMessagesResponse.FromString(chunk).messages
-                previews = [
-                    self._previewer.preview(each, text_message=text_message, bodies=each.id in with_bodies)
-                    for each in rendered
-                ]
-                yield renderer_pb2.PreviewMessagesResponse(messages=previews)
+                # In a thread: long texts take long to be measured, and others' slices pass through here.
+                yield await asyncio.to_thread(
+                    self._previewer.of_chunk, chunk, text_message=text_message, with_bodies=with_bodies
+                )
 
     async def _render(
         self, group: renderer_pb2.GroupContent, packed_group: bytes, messages: Sequence[bytes]
@@ -133,6 +135,13 @@ class RendererService:
         for fault in report.faults:
             answer.errors.add(code=fault.code, path=fault.path, line=fault.line, text=fault.text)
         return answer
+
+
+def _check_deadline(context: Any) -> None:
+    """What a caller does not read is held for it: not for ever."""
+    seconds = context.time_remaining()
+    if seconds is None or seconds > MOST_SECONDS:
+        raise InvalidInputError.of("deadline", f"one of at most {MOST_SECONDS} seconds is required")
 
 
 def _all_failed(messages: Sequence[bytes], error: TemplateFailureError) -> bytes:

@@ -104,6 +104,18 @@ async def test_too_much_of_one_group_is_refused_and_others_go_on(start: Start, b
     assert len(await slow.read(slow.call())) == HEAVY, "the group has its room again"
 
 
+@pytest.mark.parametrize("timeout", [None, 3600])
+async def test_a_call_has_a_deadline(start: Start, timeout: float | None) -> None:
+    renderer = await start()
+    stub: renderer_pb2_grpc.RendererServiceAsyncStub = renderer_pb2_grpc.RendererServiceStub(renderer.channel)
+    for call in (
+        stub.RenderMessages(renderer_pb2.RenderMessagesRequest(), timeout=timeout),
+        stub.PreviewMessages(renderer_pb2.PreviewMessagesRequest(), timeout=timeout),
+    ):
+        with pytest.raises(grpc.aio.AioRpcError, match="deadline"):
+            await call.read()
+
+
 def retry_seconds(error: grpc.RpcError) -> float | None:
     raised = from_rpc_error(error)
     assert isinstance(raised, ThrottledError)

@@ -73,7 +73,8 @@ class RendererServiceServicer:
         """Renders a slice. Answers come in chunks of at most 500 messages and about 1 MiB (or one
         larger message), in any order; every message of the request is answered exactly once.
         Callers take turns by group, and one that reads slowly keeps no worker. Where a group, or all together, have too much
-        waiting or not read, a further call is refused: RESOURCE_EXHAUSTED with RetryInfo.
+        waiting or not read, a further call is refused: RESOURCE_EXHAUSTED with RetryInfo. A deadline of at most 15 minutes is
+        required.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -82,6 +83,7 @@ class RendererServiceServicer:
     def PreviewMessages(self, request, context):
         """Renders a slice as RenderMessages does, PDFs and attachments included, and tells what would go out. Nothing is
         sent or kept. Answers come in chunks, in any order; every message of the request is answered exactly once.
+        Back-pressure and deadline as with RenderMessages.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -41,11 +41,13 @@ class RendererServiceStub:
     """Renders a slice. Answers come in chunks of at most 500 messages and about 1 MiB (or one
     larger message), in any order; every message of the request is answered exactly once.
     Callers take turns by group, and one that reads slowly keeps no worker. Where a group, or all together, have too much
-    waiting or not read, a further call is refused: RESOURCE_EXHAUSTED with RetryInfo.
+    waiting or not read, a further call is refused: RESOURCE_EXHAUSTED with RetryInfo. A deadline of at most 15 minutes is
+    required.
     """
     PreviewMessages: _grpc.UnaryStreamMultiCallable[_renderer_pb2.PreviewMessagesRequest, _renderer_pb2.PreviewMessagesResponse]
     """Renders a slice as RenderMessages does, PDFs and attachments included, and tells what would go out. Nothing is
     sent or kept. Answers come in chunks, in any order; every message of the request is answered exactly once.
+    Back-pressure and deadline as with RenderMessages.
     """
     ValidateTemplate: _grpc.UnaryUnaryMultiCallable[_renderer_pb2.ValidateTemplateRequest, _renderer_pb2.ValidateTemplateResponse]
     """Says what a template needs and uses, and what is wrong with it. Nothing is rendered or kept.
@@ -65,11 +67,13 @@ class RendererServiceAsyncStub(RendererServiceStub):
     """Renders a slice. Answers come in chunks of at most 500 messages and about 1 MiB (or one
     larger message), in any order; every message of the request is answered exactly once.
     Callers take turns by group, and one that reads slowly keeps no worker. Where a group, or all together, have too much
-    waiting or not read, a further call is refused: RESOURCE_EXHAUSTED with RetryInfo.
+    waiting or not read, a further call is refused: RESOURCE_EXHAUSTED with RetryInfo. A deadline of at most 15 minutes is
+    required.
     """
     PreviewMessages: _aio.UnaryStreamMultiCallable[_renderer_pb2.PreviewMessagesRequest, _renderer_pb2.PreviewMessagesResponse]  # type: ignore[assignment]
     """Renders a slice as RenderMessages does, PDFs and attachments included, and tells what would go out. Nothing is
     sent or kept. Answers come in chunks, in any order; every message of the request is answered exactly once.
+    Back-pressure and deadline as with RenderMessages.
     """
     ValidateTemplate: _aio.UnaryUnaryMultiCallable[_renderer_pb2.ValidateTemplateRequest, _renderer_pb2.ValidateTemplateResponse]  # type: ignore[assignment]
     """Says what a template needs and uses, and what is wrong with it. Nothing is rendered or kept.
@@ -98,7 +102,8 @@ class RendererServiceServicer(metaclass=_abc_1.ABCMeta):
         """Renders a slice. Answers come in chunks of at most 500 messages and about 1 MiB (or one
         larger message), in any order; every message of the request is answered exactly once.
         Callers take turns by group, and one that reads slowly keeps no worker. Where a group, or all together, have too much
-        waiting or not read, a further call is refused: RESOURCE_EXHAUSTED with RetryInfo.
+        waiting or not read, a further call is refused: RESOURCE_EXHAUSTED with RetryInfo. A deadline of at most 15 minutes is
+        required.
         """
 
     @_abc_1.abstractmethod
@@ -109,6 +114,7 @@ class RendererServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_renderer_pb2.PreviewMessagesResponse], _abc.AsyncIterator[_renderer_pb2.PreviewMessagesResponse]]:
         """Renders a slice as RenderMessages does, PDFs and attachments included, and tells what would go out. Nothing is
         sent or kept. Answers come in chunks, in any order; every message of the request is answered exactly once.
+        Back-pressure and deadline as with RenderMessages.
         """
 
     @_abc_1.abstractmethod

@@ -30,6 +30,7 @@ def warnings(answer: renderer_pb2.PreviewedMessage) -> list[str]:
         ({"html": "ä" * (LARGE_HTML // 2)}, []),
         ({"html": "ä" * (LARGE_HTML // 2) + "a"}, ["html_large"]),
         ({"html": "x", "subject": ""}, ["subject_empty"]),
+        ({"html": "href=" + " " * 100_000}, []),
     ],
 )
 def test_what_may_be_read_badly_is_warned_of(fields: dict[str, Any], codes: list[str]) -> None:
