@@ -146,13 +146,18 @@ def _messages() -> Sequence[bytes]:
 
 def _memory() -> dict[str, int]:
     """Bytes of all workers together: `pss` counts what they share once, `uss` is what each has alone."""
-    infos = [child.memory_full_info() for child in psutil.Process().children()]
+    infos = [worker.memory_full_info() for worker in _workers()]
     return {kind: sum(getattr(info, kind) for info in infos) for kind in ("pss", "uss")}
 
 
 def _mapped() -> list[int]:
     """How many templates each worker has mapped."""
-    return [Path(f"/proc/{child.pid}/maps").read_text().count("/templates/") for child in psutil.Process().children()]
+    return [Path(f"/proc/{worker.pid}/maps").read_text().count("/templates/") for worker in _workers()]
+
+
+def _workers() -> list[psutil.Process]:
+    """Of this pod; whoever measures may have other children."""
+    return [child for child in psutil.Process().children() if "services.renderer.worker" in child.cmdline()]
 
 
 def _cold_loads(folder: Path) -> dict[str, Any]:
