@@ -80,7 +80,7 @@ class ProviderSuite:
     @pytest.mark.parametrize("behaviour", ["hang", "reset"])
     async def test_a_message_that_was_read_and_not_answered_is_unclear_and_not_repeated(self, behaviour: str) -> None:
         async with self.serve(behaviour) as server:
-            ((answer, _, _),) = await self.send(server.url, 0, timeout=0.3 if behaviour == "hang" else 5.0)
+            ((answer, _, _),) = await self.send(server.url, 0, timeout=1.0 if behaviour == "hang" else 5.0)
             assert answer is Answer.UNCLEAR
             assert server.calls() == self.calls_in_doubt
 
