@@ -81,13 +81,16 @@ async def test_documented_privileges_and_an_authority_of_ones_own_are_enough(sec
     await store.make_months()
     await store.update_aliases()
     assert await store.all_suppressions(None, 10) == []
+    await store.messages_to("acme", ["nobody"], 1)  # what was written is found from here on
     found = await store.group("acme", "june")
     assert found is not None
+    assert [item.type for item in await store.changes("acme", "", 10)] == ["sent"]
+    await store.drop_old_events()
     await store.add_erasure(Erasure("acme", b"x" * 16, T0))
     assert await store.erase("acme", [reference(0)]) == 1
     await store.tidy()
     clock.advance(100 * 86_400)
-    await store.messages_to("acme", ["nobody"], 1)  # what was written is found from here on
+    await store.messages_to("acme", ["nobody"], 1)
     assert await store.drop_over(10) == 1
     clock.advance(1000 * 86_400)
     assert await store.drop_over(10) == 1
