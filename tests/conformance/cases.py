@@ -139,6 +139,19 @@ class RecordStoreCases:
             row.shared.group_id for row in await records.store.groups("acme", GroupFilter(to_ms=T0 + 1), None, 9)
         ] == ["june"]
 
+    async def test_pages_go_on_over_days_and_months_without_messages(self, records: Records) -> None:
+        days = (0, 1, 3, 10, 20, 20, 40, 90)
+        messages = [record(index, at=T0 - day * 86_400_000) for index, day in enumerate(days)]
+        await records.write(Outcome([group(total=len(days))], messages, [event(index) for index in range(len(days))]))
+        for wanted, places in ((MessageFilter(), days), (MessageFilter(to_ms=T0 - 2 * 86_400_000), days[2:])):
+            for size in (1, 3, 8):
+                listed: list[int] = []
+                after = None
+                while page := await records.store.messages("acme", wanted, after, size):
+                    listed += [(T0 - each.head.accepted_at_ms) // 86_400_000 for each in page]
+                    after = Position(page[-1].head.accepted_at_ms, page[-1].place)
+                assert listed == list(places)
+
     async def test_pages_meet_without_gap_or_overlap(self, records: Records) -> None:
         await records.write(Outcome([group()], [record(index, at=T0 + index // 7) for index in range(40)]))
         for company in ("acme", "*"):

@@ -85,7 +85,7 @@ class ElasticsearchStore(ElasticReports, ElasticPrivacy, ElasticErasures):
     async def messages(self, company: str, wanted: MessageFilter, after: Position | None, limit: int) -> list[Document]:
         """One page of messages."""
         cluster = await self._ready()
-        return await queries.read_messages(cluster, self._groups, company, wanted, (after, limit))
+        return await queries.read_messages(cluster, self._groups, self._clock.now_ms(), company, wanted, (after, limit))
 
     async def message(self, company: str, message_id: str) -> Document | None:
         """One message with its body."""

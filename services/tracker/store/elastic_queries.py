@@ -23,11 +23,13 @@ from services.tracker.store.elastic_documents import (
     head_of_source,
 )
 from services.tracker.store.elastic_groups import Groups
+from services.tracker.store.reports import DAY_MS
 from services.tracker.words import LONGEST_WORD
 
 _LATELY_SECONDS: Final = 60
 _SEARCH_SECONDS: Final = "10s"
 _STATES: Final = 50
+_WINDOWS_MS: Final = (2 * DAY_MS, 14 * DAY_MS)
 _BEING_MADE: Final = ("no_shard_available_action_exception", "missing shards")
 _BEING_MADE_SECONDS: Final = (0.1, 0.4, 1.0, 2.0)
 NEWEST_FIRST: Final = [{"accepted_at": "desc"}, {"place": "desc"}]
@@ -195,16 +197,46 @@ def _group_row(group: GroupDocument, sums: Mapping[str, Any] | None) -> GroupRow
 
 
 async def read_messages(
-    cluster: Cluster, groups: Groups, company: str, wanted: MessageFilter, page: tuple[Position | None, int]
+    cluster: Cluster,
+    groups: Groups,
+    now_ms: int,
+    company: str,
+    wanted: MessageFilter,
+    page: tuple[Position | None, int],
 ) -> list[Document]:
     """One page without bodies."""
     after, limit = page
+    hits: list[Mapping[str, Any]] = []
+    for since_ms in _beginnings(now_ms, wanted, after):
+        where = _messages(company, wanted).among(since_ms, None)
+        answer = await where.search(
+            cluster, size=limit, sort=NEWEST_FIRST, source={"excludes": LARGE}, **_following(after)
+        )
+        hits = answer["hits"]["hits"]
+        if len(hits) == limit:
+            break
+    return await _documents(groups, hits, with_body=False)
+
+
+def _beginnings(now_ms: int, wanted: MessageFilter, after: Position | None) -> list[int | None]:
+    """Since when to look, latest first; None: since ever.
+
+    Sorting all is dear, and a page full of newer messages needs no older ones. What finds few looks everywhere at once.
+    """
+    if wanted.group_id or wanted.address or wanted.external_id or wanted.reason:
+        return [None]
+    newest_ms = now_ms if wanted.to_ms is None else min(now_ms, wanted.to_ms)
+    if after is not None:
+        newest_ms = after.accepted_ms
+    begins = [newest_ms - window for window in _WINDOWS_MS]
+    return [*(each for each in begins if each > (wanted.from_ms or 0)), None]
+
+
+def _messages(company: str, wanted: MessageFilter) -> Conditions:
     where = Conditions(company).add(_relation("message")).among(wanted.from_ms, wanted.to_ms)
     _add_terms(where, {name: getattr(wanted, name) for name in _SAME_NAME})
     _add_terms(where, {"address_normalised": normalise_address(wanted.address) if wanted.address else ""})
-    where.add(*(_term("tags", tag) for tag in wanted.tags), *_words(wanted.words))
-    answer = await where.search(cluster, size=limit, sort=NEWEST_FIRST, source={"excludes": LARGE}, **_following(after))
-    return await _documents(groups, answer["hits"]["hits"], with_body=False)
+    return where.add(*(_term("tags", tag) for tag in wanted.tags), *_words(wanted.words))
 
 
 async def read_message(cluster: Cluster, groups: Groups, company: str, message_id: str) -> Document | None:
