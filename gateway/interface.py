@@ -8,11 +8,12 @@ from typing import Any, get_type_hints
 import msgspec
 from fastapi import FastAPI
 
+from gateway import interface_posts as posted
 from gateway import interface_shapes as described
 
 _ANSWERS: dict[str, type] = {
-    "POST /v1/groups": described.Accepted,
-    "POST /v1/preview": described.Preview,
+    "POST /v1/groups": posted.Accepted,
+    "POST /v1/preview": posted.Preview,
     "GET /v1/groups": described.Groups,
     "GET /v1/groups/{group_id}": described.Group,
     "POST /v1/groups/{group_id}/pause": described.Controlled,
@@ -54,7 +55,7 @@ def describe(app: FastAPI) -> None:
 
 def _completed(document: dict[str, Any]) -> dict[str, Any]:
     shapes = [
-        described.Post,
+        posted.Post,
         described.NewSuppression,
         described.NewErasure,
         described.Problem,
@@ -72,7 +73,7 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
             _complete(operation["responses"], _ANSWERS.get(f"{method.upper()} {path}"))
     post = document["paths"]["/v1/groups"]["post"]
     for each in (post, document["paths"]["/v1/preview"]["post"]):
-        each["requestBody"]["content"]["application/msgpack"]["schema"] = _reference(described.Post)
+        each["requestBody"]["content"]["application/msgpack"]["schema"] = _reference(posted.Post)
     retry = document["paths"]["/v1/groups/{group_id}/retry"]["post"]
     retry["requestBody"] = {"content": {"application/json": {"schema": _reference(described.Retry)}}}
     replayed = {**post["responses"]["202"], "description": "The same bytes were accepted before; nothing was changed."}

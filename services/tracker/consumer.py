@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Final
 
 from redis.exceptions import RedisError, ResponseError
 
@@ -19,10 +19,11 @@ from morpheus_kit.clock import Clock
 from morpheus_kit.errors import MorpheusError, UnavailableError
 from morpheus_kit.lifecycle import pause as pause_until
 from morpheus_kit.queue.keys import TRACKERS
-from morpheus_kit.queue.outcomes import Outcome, unpack_outcome
+from morpheus_kit.queue.outcomes import Outcome
 from morpheus_kit.queue.runner import MAX_ITEMS
 from morpheus_kit.queue.schema import NewerVersionError
 from morpheus_kit.queue.scripts import Queue
+from services.tracker.entries import Decoded, Entry, Fields, batches, decode, entries_of, merge, time_ms
 from services.tracker.erasures import Erasures
 from services.tracker.poison import letter_of, letter_of_record, pieces, strip
 from services.tracker.store.base import RecordStore, StoreDownError
@@ -30,28 +31,15 @@ from services.tracker.suppressions import Suppressions
 
 log = logs.get_logger(__name__)
 
-Fields: TypeAlias = dict[bytes, bytes]
-Entry: TypeAlias = tuple[bytes, Fields]
-
 _READ: Final = 50
 _BLOCK_MS: Final = 250
 _GATHER_SECONDS: Final = 0.25
 _IDLE_MS: Final = 60_000
 _CLAIM_EVERY: Final = 10.0
-_BATCH_MESSAGES: Final = 2_000
-_BATCH_BYTES: Final = 2 * 1024 * 1024
 _FIRST_PAUSE, _LAST_PAUSE = 0.2, 5.0
 _BEGINNING, _NEW = "0-0", ">"
 _MOST_REFUSED: Final = 100
 _PASSING: Final = (StoreDownError, UnavailableError, RedisError)
-
-
-class Decoded(NamedTuple):
-    """An entry that could be read."""
-
-    entry_id: bytes
-    fields: Fields
-    outcome: Outcome
 
 
 class Consumer:
@@ -120,7 +108,7 @@ class Consumer:
         """What is written leaves the stream, whichever tracker wrote it: all before the first entry is in the store."""
         now = self._clock.now_ms()
         first = await self._redis.xrange(self._keys.outcomes, count=1)
-        self._written.append((now, min(now, _time_ms(first[0][0]) - 1) if first else now))
+        self._written.append((now, min(now, time_ms(first[0][0]) - 1) if first else now))
         self._forget_earlier(now - self._store.lag_ms)
 
     def _forget_earlier(self, visible_ms: int) -> None:
@@ -129,8 +117,8 @@ class Consumer:
 
     async def record(self, entries: Sequence[Entry]) -> None:
         """Writes and acknowledges `entries`. Raises StoreDownError with those unacknowledged that were not written."""
-        for batch in _batches(entries):
-            decoded = await asyncio.to_thread(_decode, batch)
+        for batch in batches(entries):
+            decoded = await asyncio.to_thread(decode, batch)
             good = [item for item in decoded if isinstance(item, Decoded)]
             for item in decoded:
                 if not isinstance(item, Decoded):
@@ -139,7 +127,7 @@ class Consumer:
                 await self._write(good)
 
     async def _write(self, items: Sequence[Decoded]) -> None:
-        outcome = _merge(items)
+        outcome = merge(items)
         try:
             refused, unwelcome = await self._store.write(outcome)
         except StoreDownError:
@@ -209,7 +197,7 @@ class Consumer:
     async def _read_once(self, count: int, block_ms: int | None) -> list[Entry]:
         streams = {self._keys.outcomes: self._after}
         answer = await self._redis.xreadgroup(TRACKERS, self._name, streams, count=count, block=block_ms)
-        return _entries(answer)
+        return entries_of(answer)
 
     async def _claim(self) -> list[Entry]:
         """What a consumer that went away has left unfinished; looked for now and then."""
@@ -264,55 +252,3 @@ class Consumer:
                 await self._redis.xgroup_delconsumer(self._keys.outcomes, TRACKERS, self._name)
         except (RedisError, OSError, TimeoutError) as exc:
             log.warning("consumer_not_deleted", partition=self._keys.partition, error=repr(exc))
-
-
-def _time_ms(entry_id: bytes) -> int:
-    return int(entry_id.split(b"-")[0])
-
-
-def _batches(entries: Sequence[Entry]) -> list[list[Entry]]:
-    """Bounds the memory of one write: compressed bytes say how much will come out."""
-    batches: list[list[Entry]] = []
-    size = _BATCH_BYTES
-    for entry in entries:
-        weight = sum(map(len, entry[1].values()))
-        if size + weight > _BATCH_BYTES:
-            batches.append([])
-            size = 0
-        batches[-1].append(entry)
-        size += weight
-    return batches
-
-
-def _decode(entries: Sequence[Entry]) -> list[Decoded | tuple[bytes, Fields, Exception]]:
-    decoded: list[Decoded | tuple[bytes, Fields, Exception]] = []
-    for entry_id, fields in entries:
-        try:
-            decoded.append(Decoded(entry_id, fields, unpack_outcome(fields)))
-        except Exception as exc:  # noqa: BLE001  whatever is wrong with it, the others go on
-            decoded.append((entry_id, fields, exc))
-    return decoded
-
-
-def _merge(items: Sequence[Decoded]) -> Outcome:
-    if len(items) == 1:
-        return items[0].outcome
-    merged = Outcome()
-    for item in items:
-        merged.groups += item.outcome.groups
-        merged.messages += item.outcome.messages
-        merged.events += item.outcome.events
-        merged.group_events += item.outcome.group_events
-    return merged
-
-
-def _entries(answer: Any) -> list[Entry]:
-    """Both protocols of Redis: a map of streams, whose entries are nested once more, or a list of pairs."""
-    if not answer:
-        return []
-    streams = answer.values() if isinstance(answer, dict) else [entries for _, entries in answer]
-    found: list[Entry] = []
-    for entries in streams:
-        nested = entries[0] if entries and isinstance(entries[0], list) else entries
-        found += nested
-    return found
