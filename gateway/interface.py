@@ -63,10 +63,11 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
         *_ANSWERS.values(),
     ]
     _, schemas = msgspec.json.schema_components(shapes, ref_template=_PLACE)
+    classes = vars(posted) | vars(described)
     for name, schema in schemas.items():
         # In the order of their declarations, which is that of the documentation.
         properties = schema["properties"]
-        schema["properties"] = {key: properties[key] for key in get_type_hints(getattr(described, name))}
+        schema["properties"] = {key: properties[key] for key in get_type_hints(classes[name])}
     document["components"]["schemas"] = schemas
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
