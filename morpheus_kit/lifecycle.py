@@ -28,7 +28,7 @@ S = TypeVar("S", bound=Settings)
 # For closing what is open, where others have used up the time.
 _LEAST_SECONDS = 0.5
 # Python's own are 700, 10, 10.
-_GC_THRESHOLDS = (10_000, 20, 20)
+_GC_THRESHOLDS = (50_000, 20, 20)
 
 
 async def pause(stopping: asyncio.Event, seconds: float) -> None:

@@ -106,7 +106,13 @@ class HttpProvider(ABC):
 
     async def send(self, batch: Sequence[Outgoing]) -> list[Verdict]:
         """One message a call, so that each has an answer of its own."""
-        return list(await asyncio.gather(*[self._send(message) for message in batch]))
+        calls = [asyncio.create_task(self._send(message)) for message in batch]
+        try:
+            # Costs less than to gather them: most have ended when their turn comes.
+            return [await call for call in calls]
+        finally:
+            for call in calls:
+                call.cancel()
 
     @abstractmethod
     async def _send(self, message: Outgoing) -> Verdict:

@@ -36,11 +36,21 @@ REJECT_REASONS: dict[str, Answer] = {
 """Reject reasons that are about us and not about the recipient."""
 
 
+class _Recipient(msgspec.Struct):
+    status: str
+    id: str | None = msgspec.field(name="_id", default=None)
+    reject_reason: str | None = None
+    queued_reason: str | None = None
+
+
+_recipients = msgspec.json.Decoder(tuple[_Recipient])
+
+
 def verdict_of(status: int, body: bytes, retry_after: str = "") -> Verdict:
     """A whole answer to `messages/send`."""
-    found = _decoded(body)
     if status == 200:
-        return _of_recipient(found)
+        return _of_recipient(body)
+    found = _decoded(body)
     if status in {502, 504}:
         # A proxy speaks for a server that may have the message, whatever its page says.
         return Verdict(Answer.UNCLEAR, f"mandrill: HTTP {status}")
@@ -51,17 +61,17 @@ def verdict_of(status: int, body: bytes, retry_after: str = "") -> Verdict:
     return Verdict(answer or answer_of(status), f"mandrill: {text}", wait_seconds=wait_of(retry_after))
 
 
-def _of_recipient(found: Any) -> Verdict:
-    recipient = found[0] if isinstance(found, list) and len(found) == 1 else None
-    status = recipient.get("status") if isinstance(recipient, dict) else None
-    if recipient is None or status not in STATUSES:
+def _of_recipient(body: bytes) -> Verdict:
+    try:
+        (recipient,) = _recipients.decode(body)
+        answer = STATUSES[recipient.status]
+    except (ValueError, KeyError):
         return Verdict(Answer.UNCLEAR, "mandrill: an answer that cannot be understood")
-    answer = STATUSES[status]
-    reason = str(recipient.get("reject_reason") or recipient.get("queued_reason") or "")
+    reason = recipient.reject_reason or recipient.queued_reason or ""
     if answer is Answer.REFUSED:
         answer = REJECT_REASONS.get(reason, answer)
-    text = f"mandrill: {status}, {reason}" if reason else f"mandrill: {status}"
-    return Verdict(answer, text, external_id=str(recipient.get("_id") or ""))
+    text = f"mandrill: {recipient.status}, {reason}" if reason else f"mandrill: {recipient.status}"
+    return Verdict(answer, text, external_id=recipient.id or "")
 
 
 def _decoded(body: bytes) -> Any:
