@@ -43,9 +43,10 @@ PIXEL = png(1, 1, bytes(4))
 class Renderer:
     """A running service with its template folder and a stub."""
 
-    def __init__(self, unit: Unit, folder: Path, channel: grpc.aio.Channel) -> None:
+    def __init__(self, unit: Unit, folder: Path, address: str, channel: grpc.aio.Channel) -> None:
         self.unit = unit
         self.folder = folder
+        self.address = address
         self.channel = channel
         self._stub: renderer_pb2_grpc.RendererServiceAsyncStub = renderer_pb2_grpc.RendererServiceStub(channel)
 
@@ -99,9 +100,10 @@ async def running(home: Path, **settings: Any) -> AsyncIterator[Renderer]:
     task = asyncio.create_task(unit.serve(stopping))
     while not server.port and not task.done():
         await asyncio.sleep(0.01)
-    channel = open_channel(f"127.0.0.1:{server.port}")
+    address = f"127.0.0.1:{server.port}"
+    channel = open_channel(address)
     try:
-        yield Renderer(unit, folder, channel)
+        yield Renderer(unit, folder, address, channel)
     finally:
         await channel.close()
         stopping.set()

@@ -18,11 +18,22 @@ MIB = 1024 * 1024
 HEAVY = 24
 
 
+SMALL_WINDOW = [
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 65536),
+    ("grpc.use_local_subchannel_pool", 1),
+]
+"""Else the library reads ahead for its caller, some calls to their end, and how far is up to the machine."""
+
+
 class SlowReader:
     """Calls of one group with 24 MiB of attachments each, whose answers are read only on demand."""
 
     def __init__(self, renderer: Renderer, group_id: str) -> None:
-        self._stub: renderer_pb2_grpc.RendererServiceAsyncStub = renderer_pb2_grpc.RendererServiceStub(renderer.channel)
+        options = [("grpc.max_receive_message_length", -1), *SMALL_WINDOW]
+        channel = grpc.aio.insecure_channel(renderer.address, options=options)
+        self._stub: renderer_pb2_grpc.RendererServiceAsyncStub = renderer_pb2_grpc.RendererServiceStub(channel)
+        self.channel = channel
         group = renderer_pb2.GroupContent(
             group_id=group_id, outer_template="outer.html", inner_template="plain.html", subject_template="Hi"
         )
@@ -78,6 +89,7 @@ async def test_callers_that_do_not_read_keep_no_worker_from_others(start: Start,
         ids = [message.id for message in first.messages] + await slow.read(call)
         assert sorted(ids) == sorted(f"m{index}" for index in range(HEAVY))
     await settled(held)
+    await slow.channel.close()
 
 
 async def test_too_much_of_one_group_is_refused_and_others_go_on(start: Start, backlogs: list[Backlog]) -> None:
@@ -102,6 +114,7 @@ async def test_too_much_of_one_group_is_refused_and_others_go_on(start: Start, b
         call.cancel()
     await settled(held)
     assert len(await slow.read(slow.call())) == HEAVY, "the group has its room again"
+    await slow.channel.close()
 
 
 @pytest.mark.parametrize("timeout", [None, 3600])
