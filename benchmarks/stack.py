@@ -110,27 +110,19 @@ class Stack:
 
     def operate(self, group_id: str, word: str) -> tuple[int, dict[str, Any]]:
         """`POST /v1/groups/{id}/pause`, `resume` or `cancel`: status and reply."""
-        headers = {"authorization": f"Bearer {self._client['token']}"}
-        path = f"/v1/groups/{group_id}/{word}?{urlencode({'company_code': sample.COMPANY})}"
-        return self._request("POST", path, b"", headers)
+        return self._operation(f"/v1/groups/{group_id}/{word}")
 
     def suppress(self, address: str) -> tuple[int, dict[str, Any]]:
         """`POST /v1/suppressions`: status and reply."""
-        headers = {"authorization": f"Bearer {self._client['token']}"}
-        path = f"/v1/suppressions?{urlencode({'company_code': sample.COMPANY})}"
-        return self._request("POST", path, json.dumps({"address": address}).encode(), headers)
+        return self._operation("/v1/suppressions", json.dumps({"address": address}).encode())
 
     def resend(self, message_id: str) -> tuple[int, dict[str, Any]]:
         """`POST /v1/messages/{id}/resend`: status and reply."""
-        headers = {"authorization": f"Bearer {self._client['token']}"}
-        path = f"/v1/messages/{message_id}/resend?{urlencode({'company_code': sample.COMPANY})}"
-        return self._request("POST", path, b"", headers)
+        return self._operation(f"/v1/messages/{message_id}/resend")
 
     def erase(self, address: str) -> tuple[int, dict[str, Any]]:
         """`POST /v1/erasures`: status and reply."""
-        headers = {"authorization": f"Bearer {self._client['token']}"}
-        path = f"/v1/erasures?{urlencode({'company_code': sample.COMPANY})}"
-        return self._request("POST", path, json.dumps({"address": address}).encode(), headers)
+        return self._operation("/v1/erasures", json.dumps({"address": address}).encode())
 
     def group(self, group_id: str) -> dict[str, Any]:
         """`GET /v1/groups/{id}`."""
@@ -175,6 +167,10 @@ class Stack:
             name: round(sum(member.memory_info().rss for member in members) / 2**20, 1)
             for name, members in self.processes().items()
         }
+
+    def _operation(self, path: str, body: bytes = b"") -> tuple[int, dict[str, Any]]:
+        headers = {"authorization": f"Bearer {self._client['token']}"}
+        return self._request("POST", f"{path}?{urlencode({'company_code': sample.COMPANY})}", body, headers)
 
     def _is_ready(self) -> bool:
         try:

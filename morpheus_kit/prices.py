@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import AfterValidator
 
 from morpheus_kit.sms.numbers import COUNTRIES, country_of
 
@@ -101,3 +103,12 @@ def _amounts(table: Mapping[str, Any], name: str) -> dict[str, int]:
             raise PriceError(msg)
         amounts[key] = micros
     return amounts
+
+
+def _readable(path: Path) -> Path:
+    read_prices(path)
+    return path
+
+
+PricesFile: TypeAlias = Annotated[Path, AfterValidator(_readable)]
+"""Of a setting: a table that can be read."""

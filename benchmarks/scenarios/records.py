@@ -92,7 +92,7 @@ class _Tracker:
             if time.perf_counter() - started > _SECONDS:
                 msg = f"not recorded after {_SECONDS} s"
                 raise TimeoutError(msg)
-            time.sleep(0.01)
+            time.sleep(0.01)  # the tracker tells nobody that it is done
         seconds = time.perf_counter() - started
         documents = sum(group.messages for group in groups)
         cpu = self.stack.cpu_seconds()["tracker"] - cpu

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from morpheus_kit.config import PUBLIC_URL, LongSecret, Settings, split_list
-from morpheus_kit.prices import read_prices
+from morpheus_kit.prices import PricesFile
 from services.dispatcher.providers.smtp_url import parse_smtp_url
 
 Policy = Literal["resend", "give_up"]
@@ -129,7 +128,7 @@ class Config(Settings):
         description="Make typeset quotes, dashes and spaces of an SMS plain where that alone makes it GSM-7. The same "
         "in dispatcher and renderer.",
     )
-    prices_file: Path | None = Field(
+    prices_file: PricesFile | None = Field(
         None,
         description="TOML file of prices, per method, of SMS per country; absent: round figures that are shipped "
         "(`morpheus_kit/prices.toml`).",
@@ -159,13 +158,6 @@ class Config(Settings):
         if bool(self.twilio_account_sid) != bool(self.twilio_auth_token):
             raise ValueError("MORPHEUS_TWILIO_ACCOUNT_SID and MORPHEUS_TWILIO_AUTH_TOKEN go together")
         return self
-
-    @field_validator("prices_file")
-    @classmethod
-    def _prices_can_be_read(cls, value: Path | None) -> Path | None:
-        if value is not None:
-            read_prices(value)
-        return value
 
     @field_validator("smtp_url")
     @classmethod

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 
 from morpheus_kit.blobs.addresses import check_buckets, known_buckets
 from morpheus_kit.config import PUBLIC_URL, Settings, split_list
-from morpheus_kit.prices import read_prices
+from morpheus_kit.prices import PricesFile
 from morpheus_kit.retention import COMMON_TEXT, COMPANIES_TEXT, DAY_S, Common, Companies, Retention
 
 Method = Literal["mandrill", "ses", "smtp", "email", "sms", "test"]
@@ -57,7 +57,7 @@ class Config(Settings):
     retention: Common = Field(365 * DAY_S, description=COMMON_TEXT)
     retention_companies: Companies = Field((), description=COMPANIES_TEXT)
     renderer_addr: str = Field("127.0.0.1:50052", description="Address of the renderer, for previews.")
-    prices_file: Path | None = Field(
+    prices_file: PricesFile | None = Field(
         None,
         description="TOML file of prices, for the cost of a preview; absent: round figures that are shipped. The same "
         "in intake and dispatcher.",
@@ -83,13 +83,6 @@ class Config(Settings):
     @classmethod
     def _bucket_has_a_name(cls, value: str) -> str:
         known_buckets(value, ())
-        return value
-
-    @field_validator("prices_file")
-    @classmethod
-    def _prices_can_be_read(cls, value: Path | None) -> Path | None:
-        if value is not None:
-            read_prices(value)
         return value
 
     @field_validator("email_route")

@@ -116,6 +116,7 @@ class Preview:
                 for messages in slices:
                     tasks.create_task(self._render(group, messages, tally))
         except ExceptionGroup as several:
+            # What a task group raises is a group; callers know the kit's errors.
             raise several.exceptions[0] from several
 
     async def _render(self, group: renderer_pb2.GroupContent, messages: Sequence[QueuedMessage], tally: Tally) -> None:

@@ -177,8 +177,8 @@ class Consumer:
             await self._suppressions.follow(unwelcome)
         except _PASSING:
             raise
-        except Exception as exc:  # noqa: BLE001  what was said of it is in `dead`, and nothing more can be done
-            log.error("stripped_record_refused", partition=self._keys.partition, error=repr(exc))  # noqa: TRY400
+        except Exception as exc:  # noqa: BLE001  what was said of it is in `dead`, nothing more can be done
+            log.error("stripped_record_refused", partition=self._keys.partition, error=repr(exc))  # noqa: TRY400  a trace shows contents
 
     async def _read(self) -> list[Entry]:
         """First, at the start and after each failure, what this consumer was given and has not finished.

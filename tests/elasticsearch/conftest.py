@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from elasticsearch import AsyncElasticsearch
 
 from morpheus_kit.clock import ManualClock
+from morpheus_kit.queue.connection import open_redis
+from morpheus_kit.queue.scripts import Queue
 from services.tracker.store.elastic import ElasticsearchStore
 from services.tracker.store.elastic_client import ClusterOptions
 from tests.conformance.keeping_cases import RETENTION
 from tests.conformance.samples import T0, Records
 from tests.elasticsearch.node import running_node
+from tests.valkey import running_valkey
 
 
 @pytest.fixture(scope="session")
@@ -79,3 +83,12 @@ def records(
         await client.indices.refresh(index=f"{options.prefix}-2*")
 
     return Records(store, reveal, clock)
+
+
+@pytest.fixture
+async def queue(tmp_path: Path) -> AsyncIterator[Queue]:
+    with running_valkey(tmp_path) as url:
+        async with open_redis(url) as redis:
+            queue = Queue(redis, 0, aof_always=True)
+            await queue.prepare()
+            yield queue

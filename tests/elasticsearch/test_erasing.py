@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
-
-import pytest
+from collections.abc import Callable
 
 from morpheus_kit.addresses import AddressHasher
-from morpheus_kit.queue.connection import open_redis
 from morpheus_kit.queue.outcomes import Outcome, pack_outcome
 from morpheus_kit.queue.scripts import Queue
 from services.tracker.consumer import Consumer
@@ -18,19 +14,9 @@ from services.tracker.outbox import Outbox
 from services.tracker.store.elastic import ElasticsearchStore
 from services.tracker.suppressions import Suppressions
 from tests.conformance.samples import T0, Records, event, group, record
-from tests.valkey import running_valkey
 
 _PERSON = "p0@example.com"
 _MESSAGES = 40
-
-
-@pytest.fixture
-async def queue(tmp_path: Path) -> AsyncIterator[Queue]:
-    with running_valkey(tmp_path) as url:
-        async with open_redis(url) as redis:
-            queue = Queue(redis, 0, aof_always=True)
-            await queue.prepare()
-            yield queue
 
 
 async def test_what_is_recorded_while_a_person_is_erased_is_emptied_too(

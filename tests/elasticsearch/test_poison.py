@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
-
 from morpheus_kit.addresses import AddressHasher
 from morpheus_kit.clock import ManualClock
-from morpheus_kit.queue.connection import open_redis
 from morpheus_kit.queue.outcomes import Outcome, pack_outcome, unpack_outcome
 from morpheus_kit.queue.scripts import Queue
 from services.tracker.consumer import Consumer
@@ -17,18 +11,8 @@ from services.tracker.erasures import Erasures
 from services.tracker.outbox import Outbox
 from services.tracker.suppressions import Suppressions
 from tests.conformance.samples import T0, Records, event, group, record
-from tests.valkey import running_valkey
 
 NO_NUMBER = {"cost_micros": "a word", "cost_currency": "GBP"}
-
-
-@pytest.fixture
-async def queue(tmp_path: Path) -> AsyncIterator[Queue]:
-    with running_valkey(tmp_path) as url:
-        async with open_redis(url) as redis:
-            queue = Queue(redis, 0, aof_always=True)
-            await queue.prepare()
-            yield queue
 
 
 async def test_poisoned_messages_are_buried_and_the_others_recorded(records: Records, queue: Queue) -> None:

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from morpheus.tracker.v1.tracker_pb2_grpc import TrackerServiceStub
 
+from morpheus_kit.clock import SystemClock
 from morpheus_kit.queue.scripts import Queue
 from morpheus_kit.rpc.client import open_channel
 from morpheus_kit.rpc.server import RpcServer
 from services.tracker.app import build
 from services.tracker.config import Config
+from services.tracker.store.sqlite import SqliteStore
 from tests.integration.tracker.rig import SECRET, Sender
 
 
@@ -62,3 +64,11 @@ async def tracker(redis_url: str, queue: Queue, tmp_path: Path) -> AsyncIterator
 
     yield start
     await stop()
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore(tmp_path / "records.db", SystemClock())
+    await store.start()
+    yield store
+    await store.stop()

@@ -11,17 +11,25 @@ import msgspec
 import pytest
 
 from morpheus_kit import errors, ids
+from morpheus_kit.addresses import AddressHasher
+from morpheus_kit.clock import SystemClock
 from morpheus_kit.queue.elements import pack_element
 from morpheus_kit.queue.outcomes import array_header, pack_records
 from morpheus_kit.queue.schema import Event, GroupRecord, MessageRecord, QueuedMessage, SharedInfo, pack
 from morpheus_kit.queue.scripts import Queue
 from morpheus_kit.rpc.status import from_rpc_error
+from services.tracker.consumer import Consumer
+from services.tracker.erasures import Erasures
+from services.tracker.outbox import Outbox
+from services.tracker.store.sqlite import SqliteStore
+from services.tracker.suppressions import Suppressions
 from tests.integration.commits import commit_of
 
 T = TypeVar("T")
 MONTH = "202606"
 ACCEPTED_MS = 1_780_000_000_000
 SECRET = "0123456789abcdef"
+HASHER = AddressHasher(SECRET)
 
 
 class Sender:
@@ -133,3 +141,25 @@ async def failure(call: Any) -> errors.MorpheusError:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
     return from_rpc_error(caught.value)
+
+
+def consumer_of(queue: Queue, store: SqliteStore, suppressions: Suppressions) -> Consumer:
+    """Whose steps record what is in the queue."""
+    erasures = Erasures(store, [queue], HASHER, Outbox(""), SystemClock())
+    return Consumer(queue, store, suppressions, erasures, SystemClock(), "me")
+
+
+async def record_all(consumer: Consumer, queue: Queue) -> None:
+    """Steps until nothing is left to record."""
+    async with asyncio.timeout(10):
+        while await queue.redis.xlen(queue.keys.outcomes):
+            await consumer.step()
+
+
+async def listed(queue: Queue, company: str = "acme") -> dict[str, set[bytes]]:
+    """The queue's lists of a company, by stream."""
+    found = {}
+    for owner, stream in await queue.suppression_lists():
+        if owner == company:
+            found[stream] = set((await queue.suppressed(company, stream, 0))[1])
+    return found

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import cast
 
 import pytest
 from morpheus.tracker.v1 import tracker_pb2 as pb
 
-from morpheus_kit.addresses import AddressHasher
 from morpheus_kit.clock import SystemClock
 from morpheus_kit.errors import InvalidInputError, UnavailableError
 from morpheus_kit.queue.outcomes import Outcome
 from morpheus_kit.queue.scripts import Queue
-from services.tracker.consumer import Consumer
 from services.tracker.erasures import Erasures
 from services.tracker.inputs import Inputs
-from services.tracker.outbox import Outbox
 from services.tracker.paging import PageTokens
 from services.tracker.privacy_service import Privacy, address_of
 from services.tracker.queries import Queries
@@ -29,9 +24,7 @@ from services.tracker.suppressions import Suppressions
 from services.tracker.unsubscribes import Unsubscribes
 from services.tracker.watches import Watches
 from services.tracker.webhooks.ingest import Webhooks
-from tests.integration.tracker.rig import SECRET, Sender
-
-HASHER = AddressHasher(SECRET)
+from tests.integration.tracker.rig import HASHER, SECRET, Sender, consumer_of, listed, record_all
 
 
 def rpcs_of(suppressions: Suppressions) -> TrackerService:
@@ -47,38 +40,9 @@ def rpcs_of(suppressions: Suppressions) -> TrackerService:
     )
 
 
-def consumer_of(queue: Queue, store: SqliteStore, suppressions: Suppressions) -> Consumer:
-    erasures = Erasures(store, [queue], HASHER, Outbox(""), SystemClock())
-    return Consumer(queue, store, suppressions, erasures, SystemClock(), "me")
-
-
-async def record_all(consumer: Consumer, queue: Queue) -> None:
-    """Steps until nothing is left to record."""
-    async with asyncio.timeout(10):
-        while await queue.redis.xlen(queue.keys.outcomes):
-            await consumer.step()
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore(tmp_path / "records.db", SystemClock())
-    await store.start()
-    yield store
-    await store.stop()
-
-
 @pytest.fixture
 def suppressions(store: SqliteStore, queue: Queue) -> Suppressions:
     return Suppressions(store, [queue], HASHER, SystemClock())
-
-
-async def listed(queue: Queue, company: str = "acme") -> dict[str, set[bytes]]:
-    """The queue's lists of a company, by stream."""
-    found = {}
-    for owner, stream in await queue.suppression_lists():
-        if owner == company:
-            found[stream] = set((await queue.suppressed(company, stream, 0))[1])
-    return found
 
 
 async def kept(suppressions: Suppressions, company: str = "acme") -> set[tuple[str, str, str | None]]:

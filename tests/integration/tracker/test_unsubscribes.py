@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import msgspec
 import pytest
@@ -21,21 +20,12 @@ from services.tracker.store.privacy import Suppression
 from services.tracker.store.sqlite import SqliteStore
 from services.tracker.suppressions import Suppressions
 from services.tracker.unsubscribes import Unsubscribes
-from tests.integration.tracker.rig import ACCEPTED_MS, SECRET, Sender
-from tests.integration.tracker.test_suppressions import consumer_of, listed, record_all
+from tests.integration.tracker.rig import ACCEPTED_MS, SECRET, Sender, consumer_of, listed, record_all
 
 LINKS = UnsubscribeLinks(SECRET)
 NOW_MS = ACCEPTED_MS + 5_000
 ADDRESS = "Person0@Example.com"
 HASH = AddressHasher(SECRET).hash("acme", ADDRESS)
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore(tmp_path / "records.db", SystemClock())
-    await store.start()
-    yield store
-    await store.stop()
 
 
 @pytest.fixture
