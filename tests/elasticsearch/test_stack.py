@@ -14,13 +14,16 @@ import pytest
 from elasticsearch import AsyncElasticsearch
 from morpheus.tracker.v1 import tracker_pb2 as pb
 
-from benchmarks import sample
+from benchmarks import bare, sample
+from benchmarks.node import Node
+from benchmarks.scenarios import records
 from benchmarks.stack import Stack
 from morpheus_kit.queue.connection import open_redis
 from morpheus_kit.queue.keys import TRACKERS
 from morpheus_kit.queue.scripts import Queue
 from tests.elasticsearch.proxy import NOTHING, Fault, Proxy, running_proxy
 from tests.integration.tracker.rig import Sender, until
+from tests.measured import check
 from tests.outage import SETTINGS, live_through
 from tests.trackers import running_tracker
 from tests.valkey import running_valkey
@@ -32,7 +35,7 @@ MESSAGES = 100
 async def clean(client: AsyncElasticsearch) -> AsyncIterator[None]:
     """These tests have the indices of production for themselves, one after the other."""
     yield
-    for index in await client.indices.get(index="morpheus-2*"):
+    for index in await client.indices.get(index="morpheus-*,bare-morpheus-*"):
         await client.indices.delete(index=index)
     await client.options(ignore_status=404).indices.delete_index_template(name="morpheus")
 
@@ -104,6 +107,15 @@ async def test_two_processes_that_write_the_same_records_at_once_lose_nothing(tm
                 for tracker in (first, second):
                     await _assert_recorded(tracker.stub, sender)
             assert await redis.xlen(queue.keys.dead) == 0
+
+
+@pytest.mark.timeout(180)
+async def test_the_benchmark_of_records_writes_and_asks(node_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a small form."""
+    monkeypatch.setattr(records, "ROUND", 500)
+    monkeypatch.setattr(bare, "_REQUEST", 100)  # the client warns of larger bodies
+    figures = await asyncio.to_thread(records.measure_elasticsearch, Node(node_url), 1_000, 250, 4)
+    check(figures, messages=1_000, bare=500)
 
 
 async def _assert_recorded(stub: Any, sender: Sender) -> None:
