@@ -19,7 +19,7 @@ from services.tracker.documents import searchable
 from services.tracker.store.bodies import SELECT, unpack_body
 from services.tracker.store.schema import connect_writer, migrate
 from services.tracker.store.sqlite_writer import head_decoder
-from services.tracker.words import fold_text
+from services.tracker.words import distinct_words
 
 _TRANSACTION: Final = 5_000
 _REQUEST: Final = 1_000
@@ -93,7 +93,7 @@ class BareSqlite:
             head = head_decoder.decode(packed)
             body = self._from.execute("SELECT * FROM bodies WHERE n = ?", (n,)).fetchone()
             text = unpack_body(*self._from.execute(SELECT, (n,)).fetchone()).text
-            yield (n, *rest), body, (n, fold_text(searchable(head, text))), [(tag, n) for tag in head.tags]
+            yield (n, *rest), body, (n, distinct_words(searchable(head, text))), [(tag, n) for tag in head.tags]
 
 
 class BareElasticsearch:

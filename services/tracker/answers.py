@@ -14,7 +14,8 @@ from morpheus_kit.queue.schema import SharedInfo
 from morpheus_kit.reasons import TEXTS, ReasonCode
 from services.tracker.documents import Document
 from services.tracker.groups import GroupView
-from services.tracker.states import STATES, Happening, event_id
+from services.tracker.happenings import Happening, event_id
+from services.tracker.states import STATES
 
 
 def message_of(document: Document) -> pb.Message:
@@ -71,7 +72,10 @@ def _add_detail(message: pb.Message, document: Document) -> None:
         events = [Happening("queued", 0, document.head.accepted_at_ms), *events]
     for event in events:
         message.events.add(
-            id=event_id(document.id, event), type=event.type, time=timestamp(event.time_ms), detail=_detail(event)
+            id=event_id(document.id, event.identity),
+            type=event.type,
+            time=timestamp(event.time_ms),
+            detail=_detail(event),
         )
 
 

@@ -12,7 +12,8 @@ import msgspec
 
 from morpheus_kit.queue.schema import AttachmentInfo, MessageRecord, QueuedMessage, SharedInfo, unpack_message
 from morpheus_kit.queue.withholding import kept_record
-from services.tracker.states import Folded, bare_happening, fold
+from services.tracker.fold import Folded, fold
+from services.tracker.happenings import bare_happening
 
 VERSION = 1
 
@@ -146,5 +147,4 @@ def erased_head(message_id: str, head: Head) -> Head:
 
 def searchable(head: Head, text: str) -> str:
     """Everything that `q` looks at, unfolded."""
-    fields = [head.subject, head.first_name, head.last_name, head.address, head.user_link, *head.tags, text]
-    return " ".join([field for field in fields if field])
+    return "\n".join([head.subject, head.first_name, head.last_name, head.address, head.user_link, *head.tags, text])

@@ -12,7 +12,8 @@ import msgspec
 from morpheus_kit import ids
 from morpheus_kit.queue.outcomes import Outcome
 from morpheus_kit.queue.schema import Event, GroupRecord, MessageRecord, QueuedMessage, pack
-from services.tracker.states import KINDS, Folded, fold
+from services.tracker.fold import Folded, fold
+from services.tracker.states import KINDS
 from services.tracker.store.base import GroupFilter, MessageFilter, Position
 from tests.conformance.samples import T0, Records, event, group, group_event, message_id, record, reference
 

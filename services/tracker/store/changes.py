@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -10,10 +10,13 @@ import msgspec
 from morpheus_kit.queue.outcomes import Outcome
 from morpheus_kit.queue.schema import Event, MessageRecord, NewerVersionError
 from services.tracker.documents import Body, Head, made_of, record_rank, stripped_head
-from services.tracker.states import OURSELVES, Happening, Step, bare_happening, fold, in_order, kept_happening, steps_of
+from services.tracker.fold import Step, fold, steps_of
+from services.tracker.happenings import OURSELVES, Happening, bare_happening, happening_of, in_order, kept_happening
 from services.tracker.store.base import Refusal
 
 _ID_CHARS = 36
+_NO_HEAD = Head()
+"""Of a message of which nothing is known; never changed."""
 
 
 class Change:
@@ -55,7 +58,7 @@ def collect(outcome: Outcome) -> dict[str, Change]:
 
 def apply(message_id: str, change: Change, old: Head | None, now_ms: int) -> Applied | None:
     """The document after `change`, `old` left as it is; None when nothing is new. NewerVersionError."""
-    head = Head() if old is None else old
+    head = _NO_HEAD if old is None else old
     steps: list[Step] = []
     events = _events(change, head)
     is_past = not head.folded.events
@@ -64,18 +67,18 @@ def apply(message_id: str, change: Change, old: Head | None, now_ms: int) -> App
     folded = fold(message_id, head.folded, events, steps)
     record = change.record
     if record is not None and (rank := record_rank(record)) > head.record:
-        taken = _taken(record, rank, change.error, now_ms)
-        if taken.head.withheld and not head.withheld:
+        new, body, refusal = _taken(record, rank, change.error, now_ms)
+        if new.withheld and not head.withheld:
             # Events that came before their record are told again, now that it says what of them may be kept.
             folded = fold(message_id, None, map(kept_happening, folded.events))
-        taken.head.folded = folded
-        return taken._replace(steps=steps if is_past or head.record[0] else steps_of(message_id, folded))
+        new.folded = folded
+        return Applied(new, body, refusal, steps if is_past or head.record[0] else steps_of(message_id, folded))
     if old is not None and folded == head.folded:
         return None
     return Applied(msgspec.structs.replace(head, folded=folded), steps=steps)
 
 
-def _events(change: Change, head: Head) -> Iterable[Event | Happening]:
+def _events(change: Change, head: Head) -> list[Happening]:
     """As much of the events as the document may have.
 
     Of an erased person's message only what we ourselves still have to say of it, so that its group comes to its end.
@@ -83,24 +86,25 @@ def _events(change: Change, head: Head) -> Iterable[Event | Happening]:
     if head.erased:
         settled = head.folded.settled_ms > 0
         return [] if settled else [bare_happening(each) for each in change.events if each.source == OURSELVES]
-    return map(kept_happening, change.events) if head.withheld else change.events
+    keep = kept_happening if head.withheld else happening_of
+    return [keep(event) for event in change.events]
 
 
-def _taken(record: MessageRecord, rank: tuple[int, int], error: str, now_ms: int) -> Applied:
+def _taken(record: MessageRecord, rank: tuple[int, int], error: str, now_ms: int) -> tuple[Head, Body, Refusal | None]:
     if error:
         return stripped(record, error, now_ms)
     try:
-        return Applied(*made_of(record, rank))
+        return (*made_of(record, rank), None)
     except NewerVersionError:
         raise
     except ValueError as exc:
         return stripped(record, str(exc), now_ms)
 
 
-def stripped(record: MessageRecord, reason: str, now_ms: int) -> Applied:
+def stripped(record: MessageRecord, reason: str, now_ms: int) -> tuple[Head, Body, Refusal]:
     """What stands in the place of a record that cannot be kept."""
     refusal = Refusal(record, f"{record.reference}: {reason}")
-    return Applied(stripped_head(record, now_ms, reason), Body(), refusal)
+    return stripped_head(record, now_ms, reason), Body(), refusal
 
 
 def _change(changes: dict[str, Change], reference: str) -> Change:

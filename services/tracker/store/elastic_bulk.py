@@ -105,7 +105,7 @@ async def _send(cluster: Cluster, batch: Sequence[Action], lines: Sequence[bytes
     try:
         with answering():
             answer = await cluster.client.bulk(
-                operations=cast("Sequence[Any]", b"\n".join(lines)),
+                operations=cast("Sequence[Any]", b"\n".join([*lines, b""])),
                 filter_path=["errors", "items.*.status", "items.*.error"],
             )
     except ApiError as exc:

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 from elastic_transport import ObjectApiResponse, TlsError
 from elasticsearch import ApiError, AsyncElasticsearch, SerializationError, TransportError, UnsupportedProductError
-from elasticsearch.serializer import CompatibilityModeJsonSerializer
+from elasticsearch.serializer import CompatibilityModeJsonSerializer, CompatibilityModeNdjsonSerializer
 
 from morpheus_kit import logs
 from morpheus_kit.config import ConfigError
@@ -49,6 +49,13 @@ class _Json(CompatibilityModeJsonSerializer):
         return msgspec.json.decode(data)
 
 
+class _Lines(CompatibilityModeNdjsonSerializer):
+    """Requests of many documents are bytes already, and large."""
+
+    def dumps(self, data: Any) -> bytes:
+        return data if isinstance(data, bytes) else super().dumps(data)
+
+
 class Cluster:
     """One cluster. Every request has a deadline and is sent once."""
 
@@ -69,7 +76,7 @@ class Cluster:
             max_retries=0,
             retry_on_timeout=False,
             connections_per_node=20,
-            serializers={_Json.mimetype: _Json()},
+            serializers={each.mimetype: each for each in (_Json(), _Lines())},
             **secure,
         )
 

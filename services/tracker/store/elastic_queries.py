@@ -99,30 +99,24 @@ async def _ask(cluster: Cluster, question: Mapping[str, Any]) -> dict[str, Any]:
 
 async def read_group(cluster: Cluster, groups: Groups, now_ms: int, company: str, group_id: str) -> GroupRow | None:
     """For `*` the newest group of that id."""
-    if company != EVERYONE and (row := await _known_group(cluster, groups, now_ms, company, group_id)) is not None:
-        return row
+    if company != EVERYONE:
+        return await _group_of(cluster, groups, now_ms, company, group_id)
     where = Conditions(company).add(_relation("group"), _term("group_id", group_id))
     answer = await where.search(cluster, size=1, sort=NEWEST_FIRST)
     rows = await _group_rows(cluster, now_ms, answer["hits"]["hits"])
-    if not rows:
-        return None
-    groups.remember(rows[0].uuid, rows[0].shared)
-    return rows[0]
+    return rows[0] if rows else None
 
 
-async def _known_group(cluster: Cluster, groups: Groups, now_ms: int, company: str, group_id: str) -> GroupRow | None:
-    """One whose month is known, with what its messages add up to, by one search; dashboards ask for it all the time."""
+async def _group_of(cluster: Cluster, groups: Groups, now_ms: int, company: str, group_id: str) -> GroupRow | None:
+    """With what its messages add up to, by one search; of its month alone where that is known."""
     uuid = ids.group_uuid(company, group_id)
     index = groups.index_of(uuid)
-    if index is None:
-        return None
     answer = (
         await Conditions(company, counting=True)
         .add(_term("relation#group", uuid))
         .search(
             cluster,
-            index=index,
-            ignore_unavailable=True,
+            **({} if index is None else {"index": index, "ignore_unavailable": True}),
             routing=uuid[:8],
             size=1,
             post_filter=_relation("group"),
@@ -130,7 +124,12 @@ async def _known_group(cluster: Cluster, groups: Groups, now_ms: int, company: s
         )
     )
     hits = answer["hits"]["hits"]
-    return _group_row(group_of_source(hits[0]["_source"]), answer["aggregations"]["messages"]) if hits else None
+    if not hits:
+        return None
+    group = group_of_source(hits[0]["_source"])
+    row = _group_row(group, answer["aggregations"]["messages"])
+    groups.remember(uuid, row.shared)
+    return row
 
 
 async def read_groups(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from morpheus_kit import ids
 from morpheus_kit.clock import Clock
 from morpheus_kit.queue.outcomes import Outcome
 from morpheus_kit.queue.schema import MessageRecord, SharedInfo
 from services.tracker.documents import Head
-from services.tracker.states import Step, steps_of
+from services.tracker.fold import Step, steps_of
 from services.tracker.store.base import Refusal, StoreDownError, Written
 from services.tracker.store.changes import Applied, Change, apply, collect, stripped
 from services.tracker.store.elastic_bulk import Action, Address, Stored, read, write
@@ -28,6 +29,10 @@ from services.tracker.store.elastic_feed import ElasticFeed
 from services.tracker.store.elastic_groups import ROUNDS, Groups
 from services.tracker.store.feed_blocks import Entry, entries_of
 from services.tracker.store.privacy import SUPPRESSED_STATES
+
+_TOGETHER: Final = 1_000
+"""Messages of one request."""
+_IN_FLIGHT: Final = 3
 
 
 class Target:
@@ -70,18 +75,19 @@ class ElasticWriter:
         self._groups = groups
         self._feed = feed
         self._clock = clock
+        self._in_flight = asyncio.Semaphore(_IN_FLIGHT)
+        self._making = asyncio.Lock()
 
     async def write(self, outcome: Outcome) -> Written:
         """StoreDownError; ValueError for what can never be written."""
         await self._groups.write(outcome.groups, outcome.group_events)
-        changes = collect(outcome)
-        targets = [await self._target(message_id, change) for message_id, change in changes.items()]
+        targets = await self._targets(collect(outcome))
         families = _families(targets)
         shared = await self._groups.shared_of(families)
         orphaned = {uuid: address for uuid, address in families.items() if uuid not in shared}
         if orphaned:
             await self._groups.expect(orphaned)
-        await self._write(targets, shared)
+        await self._write_all(targets, shared)
         for uuid, found in (await self._groups.shared_of(orphaned)).items():
             await self._groups.adopt(orphaned[uuid], found)
         return Written(
@@ -89,17 +95,34 @@ class ElasticWriter:
             [target.change.reference for target in targets if target.unwelcome],
         )
 
-    async def _target(self, message_id: str, change: Change) -> Target:
-        reference = ids.parse_reference(change.reference)
-        index = await self._cluster.index(reference.month)
-        return Target(Address(index, message_id, reference.group_key), change)
+    async def _targets(self, changes: Mapping[str, Change]) -> list[Target]:
+        references = {message_id: ids.parse_reference(change.reference) for message_id, change in changes.items()}
+        months = {reference.month for reference in references.values()}
+        indices = {month: await self._cluster.index(month) for month in months}
+        return [
+            Target(Address(indices[reference.month], message_id, reference.group_key), changes[message_id])
+            for message_id, reference in references.items()
+        ]
+
+    async def _write_all(self, targets: Sequence[Target], shared: Mapping[str, SharedInfo]) -> None:
+        """Some are made ready while the cluster takes those before them."""
+
+        async def write_some(some: Sequence[Target]) -> None:
+            async with self._in_flight:
+                await self._write(some, shared)
+
+        parts = [targets[start : start + _TOGETHER] for start in range(0, len(targets), _TOGETHER)]
+        for result in await asyncio.gather(*map(write_some, parts), return_exceptions=True):
+            if result is not None:  # only now, when none of them is under way any more
+                raise result
 
     async def _write(self, targets: Sequence[Target], shared: Mapping[str, SharedInfo]) -> None:
         """A record is most likely a message's first word, so it is tried as new without a look."""
         known = [target for target in targets if target.change.record is None]
         for attempt in range(ROUNDS):
             stored = await read(self._cluster, [target.address for target in known], READ_FOR_WRITE)
-            actions = await asyncio.to_thread(self._actions, targets, stored, shared)
+            async with self._making:
+                actions = await asyncio.to_thread(self._actions, targets, stored, shared)
             await self._feed.write(_news(targets), attempt)
             results = await write(self._cluster, actions)
             for target in targets:
@@ -152,9 +175,9 @@ class ElasticWriter:
         record = target.change.record
         if not target.error or applied is None or record is None:
             return applied
-        bare = stripped(record, target.error, self._clock.now_ms())
-        bare.head.folded = applied.head.folded
-        return bare._replace(steps=applied.steps)
+        head, body, refusal = stripped(record, target.error, self._clock.now_ms())
+        head.folded = applied.head.folded
+        return Applied(head, body, refusal, applied.steps)
 
     @staticmethod
     def _refuse(target: Target, reason: str) -> None:

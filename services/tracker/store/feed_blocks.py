@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 import zstandard
 
-from services.tracker.states import Step
+from services.tracker.fold import Step
 from services.tracker.store.reports import FeedItem
 
 BLOCK_ITEMS: Final = 1_000
@@ -38,7 +38,7 @@ _decoder = msgspec.msgpack.Decoder(list[Entry])
 
 def entries_of(group_id: str, message_id: str, steps: Sequence[Step]) -> list[Entry]:
     """What the feed tells of one message."""
-    raw = UUID(message_id).bytes
+    raw = bytes.fromhex(message_id.replace("-", ""))
     return [Entry(raw, group_id, *step) for step in steps]
 
 

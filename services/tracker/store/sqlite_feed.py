@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from services.tracker.states import Step
+from services.tracker.fold import Step
 from services.tracker.store.feed_blocks import Entry, blocks_of, entries_of, unpack_block
 from services.tracker.store.reports import FEED_MS, FeedItem
 from services.tracker.store.sqlite_conditions import Conditions

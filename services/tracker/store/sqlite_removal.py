@@ -15,7 +15,7 @@ from services.tracker.documents import Head, erased_head, searchable
 from services.tracker.store.bodies import BodyWriter
 from services.tracker.store.schema import COMMON_STATES
 from services.tracker.store.sqlite_rollups import Rollups, counted
-from services.tracker.words import fold_text
+from services.tracker.words import distinct_words
 
 _ERASED = (
     "UPDATE messages SET state = ?2, notable = ?3, reason = ?4, head = ?5, address = NULL, external_id = NULL, "
@@ -81,6 +81,6 @@ class Removal:
 
 def forget_words(db: sqlite3.Connection, bodies: BodyWriter, n: int, old: Head) -> None:
     """The index keeps no text, so what is taken out must be given as it was put in."""
-    text = fold_text(searchable(old, bodies.read(n).text))
+    text = distinct_words(searchable(old, bodies.read(n).text))
     db.execute("INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)", (n, text))
     db.executemany("DELETE FROM tags WHERE tag = ? AND message_n = ?", [(tag, n) for tag in old.tags])

@@ -14,7 +14,7 @@ import msgspec
 
 from morpheus_kit.queue.schema import SharedInfo, unpack_shared
 from services.tracker.documents import Head
-from services.tracker.states import Folded
+from services.tracker.fold import Folded
 from services.tracker.store.reports import HOUR_MS
 from services.tracker.store.tallies import tally_of
 

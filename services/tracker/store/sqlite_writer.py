@@ -28,7 +28,7 @@ from services.tracker.store.sqlite_dropping import Dropping
 from services.tracker.store.sqlite_feed import FeedWriter
 from services.tracker.store.sqlite_removal import Removal, forget_words
 from services.tracker.store.sqlite_rollups import Rollups, counted
-from services.tracker.words import fold_text
+from services.tracker.words import distinct_words
 
 T = TypeVar("T")
 _PACE_SECONDS = 120
@@ -229,7 +229,7 @@ class SqliteWriter:
             if old is not None and old.record[0]:
                 forget_words(self._db, self._bodies, n, old)
             rows.bodies.append((n, group_n or 0, applied.body))
-            rows.words.append((n, fold_text(searchable(head, applied.body.text))))
+            rows.words.append((n, distinct_words(searchable(head, applied.body.text))))
             rows.tags += [(tag, n) for tag in head.tags]
             if applied.refusal is not None:
                 refused.append(applied.refusal)

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from services.tracker.states import MILESTONES, Folded
+from services.tracker.fold import Folded
+from services.tracker.states import MILESTONES
 
-_BITS: Final = [(name, 1 << number) for number, name in enumerate(MILESTONES)]
+_BITS: Final = {name: 1 << number for number, name in enumerate(MILESTONES)}
 
 
 class Tally(NamedTuple):
@@ -40,8 +41,8 @@ def read_tally(word: str) -> Tally:
 @lru_cache(maxsize=1_000)
 def reached_names(bits: int) -> tuple[str, ...]:
     """The milestones of these bits."""
-    return tuple(name for name, bit in _BITS if bits & bit)
+    return tuple(name for name, bit in _BITS.items() if bits & bit)
 
 
 def _reached(first: Iterable[str]) -> int:
-    return sum([bit for name, bit in _BITS if name in first])
+    return sum([_BITS[name] for name in first])

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from morpheus_kit.queue.schema import Event
-from services.tracker.states import Folded, fold
+from services.tracker.fold import Folded, fold
 
 ID = "d9dc1902-922c-5f6f-9e95-4746ad0b9453"
 

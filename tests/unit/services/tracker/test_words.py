@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.tracker.words import LONGEST_WORD, distinct_words, fold_text, split_words
+from services.tracker.words import LONGEST_WORD, distinct_words, split_words
 
 
 @pytest.mark.parametrize(
@@ -36,8 +36,3 @@ def test_folding_twice_changes_nothing(text: str) -> None:
 def test_a_document_has_each_of_its_words_once(text: str) -> None:
     words = [word[:LONGEST_WORD] for word in split_words(text)]
     assert distinct_words(text).split(" ") == (list(dict.fromkeys(words)) or [""])
-
-
-@given(st.text())
-def test_index_and_query_see_the_same_words(text: str) -> None:
-    assert split_words(fold_text(text)) == split_words(text)

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from morpheus_kit.queue.schema import Event
-from services.tracker.states import EVENTS_OF_A_TYPE, KINDS, STATES, Folded, event_id, fold
+from services.tracker.fold import EVENTS_OF_A_TYPE, Folded, fold
+from services.tracker.happenings import event_id
+from services.tracker.states import KINDS, STATES
 
 ID = "d9dc1902-922c-5f6f-9e95-4746ad0b9453"
 
@@ -159,7 +161,7 @@ def test_fields_come_from_the_largest_event_that_carries_them() -> None:
 
 def test_event_ids_follow_the_contract() -> None:
     folded = fold(ID, None, [event("sent", 2), event("opened", 0, 5000, "mandrill", discriminator="https://a/b")])
-    ids = {each.type: event_id(ID, each) for each in folded.events}
+    ids = {each.type: event_id(ID, each.identity) for each in folded.events}
     assert ids == {
         "sent": "5c96e456-659f-5197-91a6-f7a1c7d55c34",
         "opened": "33f89634-447d-52e3-9084-693cdff60b8c",
@@ -173,4 +175,4 @@ def test_an_event_without_a_time_of_its_own_is_the_same_when_it_is_told_again() 
     folded = fold(ID, fold(ID, None, told[1:]), told[:1])
     (kept,) = folded.events
     assert (kept.time_ms, folded.first["delivered"]) == (1000, 1000)
-    assert event_id(ID, kept) == str(uuid5(UUID(ID), "twilio/delivered/0/delivered"))
+    assert event_id(ID, kept.identity) == str(uuid5(UUID(ID), "twilio/delivered/0/delivered"))
