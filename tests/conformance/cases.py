@@ -287,18 +287,6 @@ class RecordStoreCases:
         assert row is not None
         assert (row.template_versions, row.operations) == ({"a.html": "2"}, ())
 
-    async def test_a_beginning_finds_all_of_its_words_however_many(self, records: Records) -> None:
-        messages = [record(index, text=f"ref{index:02} {'even' if index % 2 else 'evening'}") for index in range(40)]
-        await records.write(Outcome([group(total=40)], messages, [event(index) for index in range(40)]))
-        for words, number in (
-            (("ref",), 40),
-            (("ref1",), 10),
-            (("even",), 40),
-            (("even", "ref"), 20),
-            (("x", "ref"), 0),
-        ):
-            assert len(await records.listed(words=words)) == number, words
-
     async def test_very_long_word_is_found_by_its_beginning(self, records: Records) -> None:
         await records.write(Outcome([group()], [record(0, text="x" * 400 + " end")]))
         assert await records.listed(words=("x" * 300, "end")) == ["p0@example.com"]

@@ -10,6 +10,7 @@ import pytest
 
 from morpheus_kit import ids
 from morpheus_kit.queue.outcomes import Outcome
+from morpheus_kit.queue.schema import MessageRecord
 from services.tracker.documents import Document
 from services.tracker.store.base import EVERYONE, GroupFilter, MessageFilter, Position, RecordStore
 from services.tracker.store.privacy import Suppression
@@ -18,6 +19,7 @@ from tests.conformance.samples import T0, Records, event, group, record
 
 _GROUPS = ("june", "july")
 _MESSAGES = 8
+_LISTED = 150
 _KINDS = ("sent", "failed", "delivered", "opened", "hard_bounced")
 
 
@@ -74,6 +76,33 @@ class PageCases:
         check_order(listed)
         assert there <= {each.id for each in listed}
 
+    @pytest.mark.parametrize("size", [3, 200])
+    async def test_pages_have_all_messages_of_a_beginning_wherever_they_are(self, records: Records, size: int) -> None:
+        """One that 40 words or more have; newest, oldest, every third, hardly any, or none of the messages have it."""
+        every = list(range(_LISTED))
+        await records.write(Outcome([group(total=_LISTED), group(group_id="july", tags=["h"])]))
+        for index in Random(5).sample(every, _LISTED):  # recorded in another order than accepted
+            await records.write(Outcome(messages=[_numbered(index)]))
+        for words, tags, found in (
+            (("all",), (), every),
+            (("early",), (), every[60:]),
+            (("late",), (), every[:60]),
+            (("third", "all"), (), every[::3]),
+            (("thirds", "all"), (), every[1::3]),
+            (("rare", "all"), (), every[::61]),
+            (("x" * 256, "all"), (), every[::61]),
+            (("x" * 256, "all"), ("own",), [0]),
+            (("none", "all"), (), []),
+            (("early",), ("g",), [index for index in every[60:] if index % 2]),
+            (("all",), ("own",), every[::50]),
+            (("all",), ("h", "own"), every[::50]),
+        ):
+            wanted, listed = MessageFilter(words=words, tags=tags), list[Document]()
+            while page := await records.store.messages("acme", wanted, after(listed), size):
+                listed += page
+            check_order(listed)
+            assert sorted(each.head.index for each in listed) == found, (words, tags)
+
     async def test_another_companys_records_change_no_answer(self, records: Records) -> None:
         chance = Random(3)
         await write_all(records, "acme", chance)
@@ -87,6 +116,19 @@ class PageCases:
         assert (await answers(records.store, EVERYONE))["companies"] == {"acme", "rival"}
         await write_all(records, "acme", chance)
         assert await answers(records.store, "rival") == theirs
+
+
+def _numbered(index: int) -> MessageRecord:
+    """The higher, the older; some are of one time. Even ones are July's; its tag is `h`."""
+    texts = [f"all{index}", f"late{index}" if index < 60 else f"early{index}", ("third", "thirds", "")[index % 3]]
+    texts += [] if index % 61 else ["rare", "x" * 300]
+    return record(
+        index,
+        group_id="june" if index % 2 else "july",
+        at=T0 - index // 4 * HOUR_MS,
+        text=" ".join(texts),
+        tags=[] if index % 50 else ["own"],
+    )
 
 
 async def write_all(records: Records, company: str, chance: Random) -> None:

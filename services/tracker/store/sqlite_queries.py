@@ -16,16 +16,12 @@ from services.tracker.store.base import EVERYONE, GroupFilter, GroupRow, Message
 from services.tracker.store.bodies import unpack_body
 from services.tracker.store.schema import COMMON_STATES
 from services.tracker.store.sqlite_conditions import Conditions
+from services.tracker.store.sqlite_words import HEADS, MESSAGES, ORDER, Words
 from services.tracker.store.sqlite_writer import head_decoder
-from services.tracker.words import LONGEST_WORD
 
 _LATELY_SECONDS = 60
-_MANY = 10_000
-_COMPLETIONS = 32
-
 
 _GROUP = "SELECT g.n, g.shared, g.accepted_ms, g.settled, g.settled_ms, g.versions FROM groups g"
-_HEADS = "SELECT m.accepted_ms, m.place, m.id, m.head, g.shared FROM messages m JOIN groups g ON g.n = m.group_n"
 _DETAIL = (
     "SELECT m.place, m.id, m.head, g.shared, b.data, d.data FROM messages m JOIN groups g ON g.n = m.group_n "
     "LEFT JOIN bodies b ON b.n = m.n LEFT JOIN dictionaries d ON d.n = b.dictionary"
@@ -125,10 +121,13 @@ def _page(
     _add_group_fields(where, wanted)
     where.among("m.accepted_ms", wanted.from_ms, wanted.to_ms)
     if wanted.words:
-        _add_words(db, where, wanted.words)
-    rows: list[tuple[Any, ...]] = []
+        words = Words(db, wanted.words)
+        if words.dear and (rows := words.newest(_steps(where, after), limit)) is not None:
+            return rows
+        words.add_to(where)
+    rows = []
     for step in _steps(where, after):
-        rows += step.fetch(db, _HEADS, "ORDER BY m.accepted_ms DESC, m.place DESC LIMIT ?", limit - len(rows))
+        rows += step.fetch(db, f"{HEADS} {MESSAGES}", ORDER, limit - len(rows))
         if len(rows) == limit:
             break
     return rows
@@ -169,34 +168,3 @@ def _add_group_fields(where: Conditions, wanted: MessageFilter) -> None:
             tag,
             tag,
         )
-
-
-def _add_words(db: sqlite3.Connection, where: Conditions, words: Sequence[str]) -> None:
-    """Few matches are looked up one by one; of many the newest are found in the order's index."""
-    *whole, last = [word[:LONGEST_WORD] for word in words]
-    rest = [f'"{word}"' + " *" * (len(word) == LONGEST_WORD) for word in whole]
-    found = _completions(db, last)
-    match = some = _all_of(rest, f"({' OR '.join(found)})" if found else f'"{last}" *')
-    if len(found) > _COMPLETIONS:
-        match = _all_of(rest, f'"{last}" *')
-    # A beginning is dear to look for, so it is asked first whether some of its completions are many already.
-    many = _is_many(db, some) or (match != some and _is_many(db, match))
-    column = "+m.n" if many else "m.n"
-    where.add(f"{column} IN (SELECT rowid FROM words WHERE words MATCH ?)", match)  # noqa: S608 one of two literals
-
-
-def _completions(db: sqlite3.Connection, beginning: str) -> list[str]:
-    """The first words of the index that begin so, quoted; more of them than `_COMPLETIONS` are not all."""
-    sql = "SELECT term FROM vocabulary WHERE term >= ? AND term < ? LIMIT ?"
-    return [f'"{term}"' for (term,) in db.execute(sql, (beginning, beginning + "\U0010ffff", _COMPLETIONS + 1))]
-
-
-def _is_many(db: sqlite3.Connection, match: str) -> bool:
-    counting = "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ? LIMIT ?)"
-    (found,) = db.execute(counting, (match, _MANY)).fetchone()
-    return bool(found >= _MANY)
-
-
-def _all_of(rest: Sequence[str], last: str) -> str:
-    """Words have letters and digits only, so quoting them is enough."""
-    return " AND ".join([*rest, last])
