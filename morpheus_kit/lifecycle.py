@@ -156,11 +156,11 @@ async def _main(config: S, build: Callable[[S], Unit | Awaitable[Unit]]) -> None
     unit = build(config)
     if not isinstance(unit, Unit):
         unit = await unit
-    _spare_the_collector()
+    spare_the_collector()
     await unit.serve(stopping)
 
 
-def _spare_the_collector() -> None:
+def spare_the_collector() -> None:
     """What is loaded by now lives as long as the process; looking through it again and again cost a tenth of the CPU
     under load. Cycles are few here, so they may be looked for less often.
     """

@@ -35,7 +35,7 @@ MESSAGES = 100
 async def clean(client: AsyncElasticsearch) -> AsyncIterator[None]:
     """These tests have the indices of production for themselves, one after the other."""
     yield
-    for index in await client.indices.get(index="morpheus-*,bare-morpheus-*"):
+    for index in await client.indices.get(index="morpheus-*,copied-morpheus-*,made-morpheus-*"):
         await client.indices.delete(index=index)
     await client.options(ignore_status=404).indices.delete_index_template(name="morpheus")
 

@@ -6,95 +6,36 @@ Everything here runs on the store's one writer thread.
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from morpheus_kit import ids
-from morpheus_kit.addresses import normalise_address
 from morpheus_kit.clock import Clock
 from morpheus_kit.queue.outcomes import Outcome
 from morpheus_kit.queue.schema import GroupEvent, GroupRecord, pack
 from morpheus_kit.retention import Retention
-from services.tracker.documents import Body, Head, place_of, searchable
+from services.tracker.documents import Head, searchable
 from services.tracker.store.base import STARTED, Refusal, Written
 from services.tracker.store.bodies import BodyWriter
 from services.tracker.store.changes import Change, apply, collect
 from services.tracker.store.privacy import SUPPRESSED_STATES
-from services.tracker.store.schema import COMMON_STATES
 from services.tracker.store.sqlite_dropping import Dropping
 from services.tracker.store.sqlite_feed import FeedWriter
 from services.tracker.store.sqlite_removal import Removal, forget_words
 from services.tracker.store.sqlite_rollups import Rollups, counted
+from services.tracker.store.sqlite_rows import Rows, Stored, changing_columns, row_of
 from services.tracker.words import distinct_words
 
 T = TypeVar("T")
-_PACE_SECONDS = 120
 _LOOKUP = 30_000
 
-_INSERT = "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_UPDATE = (
-    "UPDATE messages SET id = ?2, company = ?3, group_n = ?4, accepted_ms = ?5, state = ?6, notable = ?7, "
-    "reason = ?8, settled_ms = ?9, address = ?10, external_id = ?11, head = ?12, place = ?13 WHERE n = ?1"
-)
-_UPDATE_FOLDED = "UPDATE messages SET state = ?2, notable = ?3, reason = ?4, settled_ms = ?5, head = ?6 WHERE n = ?1"
-_COUNT = "INSERT INTO counts VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET messages = messages + ?3"
-_PACE = "INSERT INTO pace VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET messages = messages + ?3"
-_SETTLED = "UPDATE groups SET settled = settled + ?2, settled_ms = max(settled_ms, ?3) WHERE n = ?1"
-_RESETTLED = (
-    "UPDATE groups SET settled_ms = (SELECT max(m.settled_ms) FROM messages m WHERE m.group_n = ?1) WHERE n = ?1"
-)
+
 _STARTED = "UPDATE groups SET versions = ?1, versions_ms = ?2 WHERE n = ?3 AND versions_ms <= ?2"
 
 head_decoder = msgspec.msgpack.Decoder(Head)
 _encoder = msgspec.msgpack.Encoder()
-
-
-class Stored(NamedTuple):
-    """A message as the table has it."""
-
-    n: int
-    company: str | None
-    group_n: int | None
-    state: str
-    settled_ms: int
-    head: Head
-
-
-class Rows:
-    """What one transaction will write; filled document by document."""
-
-    def __init__(self) -> None:
-        self.inserts: list[tuple[object, ...]] = []
-        self.folded: list[tuple[object, ...]] = []
-        self.updates: list[tuple[object, ...]] = []
-        self.bodies: list[tuple[int, int, Body]] = []
-        self.words: list[tuple[int, str]] = []
-        self.tags: list[tuple[str, int]] = []
-        self.counts: Counter[tuple[int, str]] = Counter()
-        self.pace: Counter[tuple[int, int]] = Counter()
-        self.settled: dict[int, tuple[int, int]] = {}
-        self.resettled: set[int] = set()
-        """Groups with a message that turned out to have been settled earlier than was known."""
-
-    def count(self, group_n: int, before: Stored | None, state: str, settled_ms: int) -> None:
-        """Moves the message from its state before to the one now."""
-        known = before if before is not None and before.group_n is not None else None
-        if known is None or known.state != state:
-            self.counts[group_n, state] += 1
-            if known is not None:
-                self.counts[group_n, known.state] -= 1
-        earlier = known.settled_ms if known is not None else 0
-        if settled_ms and not earlier:
-            number, last = self.settled.get(group_n, (0, 0))
-            self.settled[group_n] = (number + 1, max(last, settled_ms))
-        if settled_ms != earlier:
-            self.pace[settled_ms // 1000, group_n] += 1
-            if earlier:
-                self.pace[earlier // 1000, group_n] -= 1
-                self.resettled.add(group_n)
 
 
 class SqliteWriter:
@@ -158,7 +99,10 @@ class SqliteWriter:
             change = changes[message_id]
             if self._fold(message_id, change, stored, rows, written.refused) in SUPPRESSED_STATES:
                 written.unwelcome.append(change.reference)
-        self._store(rows)
+        rows.write(self._db, self._clock.now_ms())
+        self._bodies.write(rows.bodies)
+        self._rollups.flush()
+        self._feed.flush(self._clock.now_ms())
         return written
 
     def _write_group(self, record: GroupRecord) -> None:
@@ -233,25 +177,18 @@ class SqliteWriter:
             rows.tags += [(tag, n) for tag in head.tags]
             if applied.refusal is not None:
                 refused.append(applied.refusal)
-        state, (reason, _) = folded.state, folded.reason
+        state = folded.state
         if group_n is not None:
             rows.count(group_n, stored, state, folded.settled_ms)
             before = counted(old, old.folded) if old is not None and old.record[0] else None
             self._rollups.move(group_n, before, counted(head, folded))
             facts = self._rollups.facts(group_n)
             self._feed.add(facts.company, facts.group_id, message_id, applied.steps)
-        changing = (state, None if state in COMMON_STATES else state, reason or None, folded.settled_ms)
-        packed = _encoder.encode(head)
-        external_id = folded.value("external_id")
-        if applied.body is None and old is not None and external_id == old.folded.value("external_id"):
-            rows.folded.append((n, *changing, packed))
+        same_id = old is not None and folded.value("external_id") == old.folded.value("external_id")
+        if applied.body is None and same_id:
+            rows.folded.append((n, *changing_columns(folded), _encoder.encode(head)))
             return state
-        place = None
-        if company is not None:
-            place = bytes.fromhex(place_of(change.reference, head.part, head.index))
-        address = normalise_address(head.address) if head.address else None
-        id_ = bytes.fromhex(message_id.replace("-", ""))
-        row = (n, id_, company, group_n, head.accepted_at_ms, *changing, address, external_id, packed, place)
+        row = row_of(n, change.reference, company, group_n, head)
         (rows.inserts if stored is None else rows.updates).append(row)
         return state
 
@@ -265,21 +202,3 @@ class SqliteWriter:
             return stored.n, stored.company or company, group_n if stored.group_n is None else stored.group_n
         n, self._next = self._next, self._next + 1
         return n, company, group_n
-
-    def _store(self, rows: Rows) -> None:
-        db = self._db
-        db.executemany(_INSERT, rows.inserts)
-        db.executemany(_UPDATE, rows.updates)
-        db.executemany(_UPDATE_FOLDED, rows.folded)
-        self._bodies.write(rows.bodies)
-        db.executemany("INSERT INTO words (rowid, text) VALUES (?, ?)", rows.words)
-        db.executemany("INSERT OR IGNORE INTO tags VALUES (?, ?)", rows.tags)
-        db.executemany(_COUNT, [(*key, number) for key, number in rows.counts.items() if number])
-        db.executemany(_SETTLED, [(n, number, last) for n, (number, last) in rows.settled.items()])
-        db.executemany(_RESETTLED, [(n,) for n in rows.resettled])
-        self._rollups.flush()
-        self._feed.flush(self._clock.now_ms())
-        if rows.pace:
-            oldest = self._clock.now_ms() // 1000 - _PACE_SECONDS
-            db.execute("DELETE FROM pace WHERE second < ?", (oldest,))
-            db.executemany(_PACE, [(*key, number) for key, number in rows.pace.items() if key[0] >= oldest])
