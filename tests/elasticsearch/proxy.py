@@ -33,6 +33,8 @@ class Fault:
     """The status of every second document of a bulk, which the node does not get."""
     largest: int = 0
     """More bytes than these are answered 413."""
+    about: bytes = b""
+    """Requests whose body does not hold this go through."""
 
 
 NOTHING = Fault()
@@ -99,7 +101,8 @@ class Proxy:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.requests += 1
-        body, fault = await request.read(), self.fault
+        body = await request.read()
+        fault = self.fault if self.fault.about in body else NOTHING
         if fault.status or 0 < fault.largest < len(body):
             return _told(fault.status or 413, fault.body)
         await asyncio.sleep(fault.seconds)

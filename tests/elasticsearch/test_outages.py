@@ -13,6 +13,7 @@ from morpheus_kit.queue.outcomes import Outcome
 from services.tracker.store.base import StoreDownError
 from services.tracker.store.elastic import ElasticsearchStore
 from services.tracker.store.elastic_client import ClusterOptions
+from services.tracker.store.elastic_writer import TOGETHER
 from tests.conformance.samples import T0, Records, event, group, message_id, record
 from tests.elasticsearch.proxy import NOTHING, Fault, Proxy, running_proxy
 
@@ -91,6 +92,34 @@ async def test_batch_is_written_once_when_the_fault_is_over(records: Records, pr
         proxy.fault = NOTHING
         assert await records.write(outcome) == []
         await assert_whole(records, state)
+
+
+@pytest.mark.filterwarnings("ignore:Sending a large body directly")  # some milliseconds of the loop, for a thousand
+async def test_one_of_several_requests_fails_when_the_others_are_done(records: Records, proxy: Proxy) -> None:
+    many = 2 * TOGETHER + 500
+    outcome = Outcome(
+        [group(total=many)], [record(each) for each in range(many)], [event(each) for each in range(many)]
+    )
+    proxy.fault = Fault(503, about=message_id(many - 1).encode())
+    for _ in range(2):
+        await refused(lambda: records.store.write(outcome), 1)
+        assert await sent(records) == 2 * TOGETHER
+    proxy.fault = NOTHING
+    await records.write(outcome)
+    assert await sent(records) == many
+    told, cursor = set[str](), ""
+    while page := await records.store.changes("acme", cursor, 1_000):
+        told |= {each.message_id for each in page}
+        cursor = page[-1].cursor
+    assert len(told) == many
+
+
+async def sent(records: Records) -> int:
+    """How many are recorded as sent now."""
+    await records.reveal()
+    row = await records.store.group("acme", "june")
+    assert row is not None
+    return row.counts["sent"]
 
 
 async def test_node_that_is_slow_is_given_up_and_what_it_did_late_counts_once(

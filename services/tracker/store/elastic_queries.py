@@ -120,14 +120,14 @@ async def _group_of(cluster: Cluster, groups: Groups, now_ms: int, company: str,
             routing=uuid[:8],
             size=1,
             post_filter=_relation("group"),
-            aggs={"messages": {"filter": _relation("message"), "aggs": _sums_of(now_ms)}},
+            aggs=_sums_of(now_ms),
         )
     )
     hits = answer["hits"]["hits"]
     if not hits:
         return None
     group = group_of_source(hits[0]["_source"])
-    row = _group_row(group, answer["aggregations"]["messages"])
+    row = _group_row(group, answer["aggregations"])
     groups.remember(uuid, row.shared)
     return row
 
@@ -168,11 +168,11 @@ async def _sums(cluster: Cluster, now_ms: int, hits: Sequence[Mapping[str, Any]]
 
 
 def _sums_of(now_ms: int) -> dict[str, Any]:
+    """Of fields that groups do not have."""
     since = (now_ms // 1000 - _LATELY_SECONDS + 1) * 1000
     return {
         "states": {"terms": {"field": "state", "size": _STATES}},
-        "settled": {"filter": {"exists": {"field": "settled_at"}}},
-        "last": {"max": {"field": "settled_at"}},
+        "settled": {"stats": {"field": "settled_at"}},
         "lately": {"filter": {"range": {"settled_at": {"gte": since}}}},
     }
 
@@ -187,8 +187,8 @@ def _group_row(group: GroupDocument, sums: Mapping[str, Any] | None) -> GroupRow
         sum(part[1] for part in group.parts),
         len(group.parts),
         counts,
-        sums["settled"]["doc_count"] if sums else 0,
-        int(sums["last"]["value"] or 0) if sums else 0,
+        sums["settled"]["count"] if sums else 0,
+        int(sums["settled"]["max"] or 0) if sums else 0,
         sums["lately"]["doc_count"] if sums else 0,
         group.operations,
         dict(group.template_versions),

@@ -30,7 +30,7 @@ from services.tracker.store.elastic_groups import ROUNDS, Groups
 from services.tracker.store.feed_blocks import Entry, entries_of
 from services.tracker.store.privacy import SUPPRESSED_STATES
 
-_TOGETHER: Final = 1_000
+TOGETHER: Final = 1_000
 """Messages of one request."""
 _IN_FLIGHT: Final = 3
 
@@ -111,7 +111,7 @@ class ElasticWriter:
             async with self._in_flight:
                 await self._write(some, shared)
 
-        parts = [targets[start : start + _TOGETHER] for start in range(0, len(targets), _TOGETHER)]
+        parts = [targets[start : start + TOGETHER] for start in range(0, len(targets), TOGETHER)]
         for result in await asyncio.gather(*map(write_some, parts), return_exceptions=True):
             if result is not None:  # only now, when none of them is under way any more
                 raise result

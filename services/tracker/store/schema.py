@@ -11,7 +11,7 @@ import msgspec
 from services.tracker.documents import Head, place_of
 from services.tracker.store.sqlite_rollups import count_all
 
-VERSION = 3
+VERSION = 4
 
 # A group without `shared` is one whose record has not come yet: no question sees it or its messages.
 # A message without `company` is one of which only events are known. `notable` is the state where
@@ -90,22 +90,27 @@ CREATE TABLE dictionaries (n INTEGER PRIMARY KEY, group_n INTEGER NOT NULL UNIQU
 CREATE VIRTUAL TABLE words USING fts5(text, content='', columnsize=0, detail=none, tokenize='ascii');
 """
 
-# What came with version 2. A row of `rollups` counts messages that share all of its key; `reached` has one bit a
-# milestone. A row of `feed` is a block of changes whose last one has this number; numbers are never given again.
-# Of a suppressed address the hash is kept for ever, the address until the person is erased.
-ADDED_2 = """
+# A row counts messages that share all of its key; `reached` has one bit a milestone. Rows without a tag and rows of
+# tags lie apart, each by the hour: nearly every message may have a tag of its own, and a question reads only its hours.
+ROLLUPS = """
 CREATE TABLE rollups (
     company TEXT NOT NULL,
-    tag TEXT NOT NULL,
+    tagged INTEGER NOT NULL,
     hour INTEGER NOT NULL,
+    tag TEXT NOT NULL,
     method TEXT NOT NULL,
     state TEXT NOT NULL,
     reached INTEGER NOT NULL,
     currency TEXT NOT NULL,
     messages INTEGER NOT NULL,
     cost_micros INTEGER NOT NULL,
-    PRIMARY KEY (company, tag, hour, method, state, reached, currency)
+    PRIMARY KEY (company, tagged, hour, tag, method, state, reached, currency)
 ) WITHOUT ROWID;
+"""
+
+# What else came with version 2. A row of `feed` is a block of changes whose last one has this number; numbers are never
+# given again. Of a suppressed address the hash is kept for ever, the address until the person is erased.
+ADDED_2 = """
 CREATE TABLE feed (
     last_seq INTEGER PRIMARY KEY AUTOINCREMENT,
     company TEXT NOT NULL,
@@ -149,6 +154,9 @@ UPDATE messages SET place = place_of((SELECT uuid FROM groups g WHERE g.n = grou
 DROP INDEX messages_listed; DROP INDEX messages_of_group; DROP INDEX messages_notable; DROP INDEX messages_reason;
 """
 
+# Until version 3 rows of `rollups` lay by the tag; they are counted anew.
+FROM_3 = f"DROP TABLE rollups; {ROLLUPS}"
+
 # What the planner is told, whatever the tables hold: rows, then rows for each prefix of the index. So the
 # plan of a question does not depend on when statistics were last taken.
 STATISTICS = """
@@ -166,7 +174,7 @@ INSERT INTO sqlite_stat1 VALUES
     ('messages', 'messages_address', '1000000 5'),
     ('messages', 'messages_external', '1000000 1'),
     ('tags', 'tags', '1000000 5000 1'),
-    ('rollups', 'rollups', '1000000 500000 2000 20 10 5 2 1'),
+    ('rollups', 'rollups', '1000000 300000 150000 1000 5 4 3 2 1'),
     ('feed', 'feed_of_company', '10000 5000 1'),
     ('group_tags', 'group_tags', '2000 50 1');
 """
@@ -203,10 +211,14 @@ def migrate(connection: sqlite3.Connection) -> None:
     if version == VERSION:
         return
     connection.create_function("place_of", 3, _place_of_row, deterministic=True)
-    steps = {0: TABLES + ADDED_2, 1: FROM_1 + ADDED_2}.get(version, "")
-    connection.executescript(f"BEGIN IMMEDIATE; {steps} {ADDED_3} {STATISTICS}")
-    if version == 1:
-        count_all(connection)
+    steps = {
+        0: TABLES + ROLLUPS + ADDED_2 + ADDED_3,
+        1: FROM_1 + ROLLUPS + ADDED_2 + ADDED_3,
+        2: FROM_3 + ADDED_3,
+        3: FROM_3,
+    }[version]
+    connection.executescript(f"BEGIN IMMEDIATE; {steps} {STATISTICS}")
+    count_all(connection)
     connection.execute(f"PRAGMA user_version = {VERSION}")
     connection.execute("COMMIT")
 

@@ -113,7 +113,7 @@ def _source(
 ) -> _Source:
     low, high, edges = _hours(db, company, *between)
     where = Conditions("r", company)
-    where.add("r.tag <> ''" if by_tag else "r.tag = ''")
+    where.add("r.tagged = ?", by_tag)
     where.among("r.hour", low, high)
     if priced:
         where.add("r.currency <> ''")

@@ -19,15 +19,16 @@ from services.tracker.store.reports import HOUR_MS
 from services.tracker.store.tallies import tally_of
 
 RollupKey: TypeAlias = tuple[str, str, int, str, str, int, str]
-"""Company, tag, hour, method, state, reached milestones, currency: the primary key."""
+"""Company, tag, hour, method, state, reached milestones, currency."""
 
 _ADD = (
-    "INSERT INTO rollups VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE "
+    "INSERT INTO rollups (company, tagged, tag, hour, method, state, reached, currency, messages, cost_micros) "
+    "VALUES (?1, ?2 <> '', ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO UPDATE "
     "SET messages = messages + excluded.messages, cost_micros = cost_micros + excluded.cost_micros"
 )
 _DROP = (
-    "DELETE FROM rollups WHERE company = ? AND tag = ? AND hour = ? AND method = ? AND state = ? AND reached = ? "
-    "AND currency = ? AND messages = 0"
+    "DELETE FROM rollups WHERE company = ?1 AND tagged = (?2 <> '') AND hour = ?3 AND tag = ?2 AND method = ?4 "
+    "AND state = ?5 AND reached = ?6 AND currency = ?7 AND messages = 0"
 )
 _head_decoder = msgspec.msgpack.Decoder(Head)
 
